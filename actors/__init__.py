@@ -1,0 +1,1 @@
+"""The Ray edge that moves data: stadium ingest, flow pool, twin store, supervisor."""

@@ -1,0 +1,75 @@
+"""The event envelope (DOMAIN: events) and its CloudEvents 1.0 JSON form.
+
+Ids are deterministic: the same flow making the same effect gets the same id, so that a replayed
+effect is recognised by every sink. `seq` counts the effects of the stream (one per flow).
+"""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event. Times in ns UTC, positions in pitch-centred metres, `confidence` in [0, 1]."""
+
+    type: str
+    venue_id: str
+    match_id: str
+    stream: str
+    seq: int
+    t_event_ns: int
+    t_detected_ns: int
+    subject_id: str = ""
+    team: str = ""
+    sub_type: str = ""
+    x_m: float | None = None
+    y_m: float | None = None
+    x_end_m: float | None = None
+    y_end_m: float | None = None
+    confidence: float = 1.0
+    status: str = "provisional"
+    supersedes: str = ""
+    priority: str = "normal"
+    context: tuple[str, ...] = ()
+    algo_version: str = ""
+    policy_class: str = "tracking"
+    metrics: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def event_id(self) -> str:
+        """32 hex digits, a function of venue, match, stream and seq only."""
+        key = f"{self.venue_id}\0{self.match_id}\0{self.stream}\0{self.seq}"
+        return hashlib.sha256(key.encode()).hexdigest()[:32]
+
+    def canonical(self) -> dict[str, Any]:
+        """The part that a digest covers: everything; it holds no wall-clock time."""
+        return {"event_id": self.event_id, **asdict(self), "context": list(self.context)}
+
+
+def to_cloudevent(event: Event, source_ns: int = 0) -> bytes:
+    """CloudEvents 1.0 structured JSON, keys sorted.
+
+    `source_ns` is the wall-clock arrival of the sample behind the event, carried as the extension
+    attribute `sourcens` to measure latency; no result depends on it.
+    """
+    body = {
+        "specversion": "1.0",
+        "id": event.event_id,
+        "source": f"/venues/{event.venue_id}/matches/{event.match_id}",
+        "type": f"io.touchline.{event.type}.v1",
+        "subject": event.subject_id,
+        "datacontenttype": "application/json",
+        "sourcens": str(source_ns),
+        "data": event.canonical(),
+    }
+    return json.dumps(body, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+
+
+def from_cloudevent(payload: bytes) -> Event:
+    """The event in a CloudEvents body written by `to_cloudevent`. Raises ValueError, KeyError."""
+    data = dict(json.loads(payload)["data"])
+    data.pop("event_id", None)
+    data["context"] = tuple(data["context"])
+    return Event(**data)

@@ -1,0 +1,1 @@
+"""The canonical telemetry schema: kinds, blocks, records, roster, flags, reasons and codecs."""

@@ -1,0 +1,1 @@
+"""The Ray edge that answers: Ray Serve nets, REST, live feed and page."""
