@@ -2,10 +2,11 @@
 
 Columns: `device_id` dictionary<int32, string>, `boot` u32, `seq` u32, `t_event_ns` i64,
 `t_ingest_ns` i64, `flags` u32, then one float32 column per channel. The schema carries
-`touchline.kind` and `touchline.schema_v` as metadata; see `models.telemetry.versions` for old versions.
+`touchline.kind` and `touchline.schema_v` as metadata; `models.telemetry.versions` reads old ones.
 """
 
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -91,7 +92,7 @@ def _device_rows(column: pa.Array, rows_of: dict[str, int]) -> NDArray[np.int32]
     return taken
 
 
-def _column(batch: pa.RecordBatch, name: str, dtype: type[np.generic]) -> NDArray[np.generic]:
+def _column(batch: pa.RecordBatch, name: str, dtype: type[np.generic]) -> NDArray[Any]:
     column = batch.column(name)
     wanted = pa.from_numpy_dtype(dtype)
     if column.type != wanted:

@@ -1,9 +1,9 @@
 """Roster: who and what is in a venue for a match, as data. Devices, subjects, pitch, directions.
 
-A *subject* is what a flow is about: an athlete, an official, the ball, or an infrastructure group.
-`SampleBlock.device` indexes `Roster.devices`; `Device.subject` names a subject. Assignments are
-time-valued: a device entry holds for `[valid_from_ns, valid_to_ns)`; a re-assigned device is a second
-entry with the same `device_id` (rows resolve by event time, see `models.edge`).
+A *subject* is what a flow is about: an athlete, an official, the ball, or an infrastructure
+group. `SampleBlock.device` indexes `Roster.devices`; `Device.subject` names a subject. Assignments
+are time-valued: a device entry holds for `[valid_from_ns, valid_to_ns)`; a re-assigned device is a
+second entry with the same `device_id` (rows resolve by event time, see `models.edge`).
 """
 
 import json

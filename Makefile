@@ -1,0 +1,49 @@
+# Everything a fresh machine needs is made here: only Python 3.11 with venv, and make, are assumed.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+PY := $(BIN)/python
+STAMP := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint unit ray e2e sim bench clean
+
+help:  ## What can be made
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
+
+setup: $(STAMP)  ## The virtual environment, with pinned packages and compiled kernels
+
+$(STAMP): pyproject.toml constraints.txt
+	@command -v $(PYTHON) >/dev/null || { echo "Touchline needs $(PYTHON) with venv"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(PY) -m jobs.warmup
+	@touch $@
+
+demo: setup  ## Ten simulated minutes through the whole system, and a match report (ARGS="--keep")
+	@$(PY) -m jobs.cli demo $(ARGS)
+
+test: setup lint  ## Lint, types, and every test
+	$(PY) -m pytest tests $(ARGS)
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+unit: setup  ## The fast tests only
+	$(PY) -m pytest tests/unit tests/sim tests/test_tidy.py $(ARGS)
+
+ray: setup  ## Tests on one local Ray cluster
+	$(PY) -m pytest tests/ray $(ARGS)
+
+e2e: setup  ## Tests of real processes, HTTP and browser
+	$(PY) -m pytest tests/e2e $(ARGS)
+
+bench: setup  ## Throughput, latency, CPU per stage and memory, as JSON (ARGS="--quick")
+	@$(PY) -m tests.bench.run $(ARGS)
+
+train: setup  ## Train and register the nets from the simulator
+	$(PY) -m jobs.train
+
+clean:  ## Remove the environment and all run data
+	rm -rf $(VENV) .touchline .mypy_cache .ruff_cache .pytest_cache .hypothesis
