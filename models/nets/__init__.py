@@ -1,0 +1,1 @@
+"""Nets (PyTorch) with their rule fallbacks; `contract` and `fallback` import no torch."""

@@ -1,0 +1,1 @@
+"""A simulated match: play, sensors, faults and truth, pure and seeded."""
