@@ -1,8 +1,8 @@
 """Meters the process tree of a run: CPU seconds, and the peak of resident memory.
 
-RSS counts a page that several processes share once for each of them; PSS counts it once in all. Both
-are sampled, so a peak shorter than `period_s` can be missed. CPU seconds of a process that has ended
-are kept from its last sample.
+RSS counts a page that several processes share once for each of them; PSS counts it once in all.
+Both are sampled, so a peak shorter than `period_s` can be missed. CPU seconds of a process that
+has ended are kept from its last sample.
 """
 
 import threading

@@ -1,7 +1,8 @@
 """The digest of a run: one sha256 over what a replay must reproduce byte for byte.
 
-Covered: every rule event (streams of flows and of the edge) and every final metric. Left out: scores
-of nets, whose last bits depend on how calls were batched, and anything that holds wall-clock time.
+Covered: every rule event (streams of flows and of the edge) and every final metric. Left out:
+scores of nets, whose last bits depend on how calls were batched, and anything that holds
+wall-clock time.
 """
 
 import hashlib

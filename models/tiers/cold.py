@@ -29,7 +29,7 @@ COLD_SCHEMA = pa.schema(
 
 
 def pseudonym(key: bytes, identifier: str) -> str:
-    """A stable name that cannot be turned back without `key`: HMAC-SHA256, 80 bits, prefix `psn_`."""
+    """A stable name, not to be turned back without `key`: HMAC-SHA256, 80 bits."""
     return "psn_" + hmac.new(key, identifier.encode(), hashlib.sha256).hexdigest()[:20]
 
 
@@ -51,7 +51,7 @@ def minute_rows(states: pa.Table, key: bytes, labels: Mapping[str, str]) -> pa.T
     rows = np.flatnonzero(last)
     columns: dict[str, object] = {
         "season": [labels["season"]] * len(rows),
-        "match": [pseudonym(key, labels["match"])] * len(rows),
+        "match": [labels["match"]] * len(rows),
         "athlete": [pseudonym(key, str(names[i])) for i in subject[rows]],
         "minute": minute[rows],
     }

@@ -26,7 +26,7 @@ def test_a_minute_holds_what_was_covered_in_it() -> None:
     assert table.column("minute").to_pylist() == [0, 1]
 
 
-def test_no_name_of_an_athlete_or_match_is_left() -> None:
+def test_no_name_of_an_athlete_is_left() -> None:
     table = minute_rows(states([("ath_secret", 0.5, 10)]), KEY, LABELS)
     assert "ath_secret" not in str(table.to_pylist())
     assert table.column("athlete").to_pylist() == [pseudonym(KEY, "ath_secret")]

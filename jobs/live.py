@@ -1,0 +1,83 @@
+"""`touchline live --settings FILE`: runs with the sources of the settings until stopped.
+
+Rolls the tiers every `tiers.roll_every_s` and once more at the end, and prints the report when it
+is stopped (SIGINT or SIGTERM), or when `--seconds` have passed.
+"""
+
+import argparse
+import json
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+
+from cluster.settings import Settings, load_settings
+from jobs.collect import collect_facts
+from jobs.meter import ProcessMeter
+from jobs.roll import roll
+from jobs.session import Session
+from jobs.show import report_text
+from models.errors import ConfigError
+from models.report import build_report
+
+STATUS_S = 10.0
+
+
+def main(argv: list[str] | None = None) -> int:
+    """0 when every sample is accounted for at the end."""
+    parser = argparse.ArgumentParser(prog="touchline live", description=__doc__)
+    parser.add_argument("--settings", type=Path, required=True, help="TOML settings file")
+    parser.add_argument("--seconds", type=float, default=0.0, help="stop by itself after this")
+    parser.add_argument("--workers", type=int, default=0, help="fix the pool to N workers")
+    parser.add_argument("--json", type=Path, help="write the report as JSON to this file")
+    options = parser.parse_args(argv)
+    settings = load_settings(options.settings)
+    if not settings.venues:
+        raise ConfigError(f"{options.settings}: no [[venues]] with sources")
+    return run_live(settings, options)
+
+
+def run_live(settings: Settings, options: argparse.Namespace) -> int:
+    """Start, serve until the stop event, roll, report, stop."""
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    started_s = time.monotonic()
+    meter = ProcessMeter().start()
+    session = Session(settings, options.workers)
+    try:
+        session.start(say=lambda text: print(text, flush=True))
+        for name, url in session.links().items():
+            print(f"  {name:<10} {url}", flush=True)
+        _serve(session, stop, options.seconds)
+        session.finish()
+        roll(settings)
+        meter.stop()
+        usage = {
+            "wall_s": time.monotonic() - started_s, "cpu_s": meter.cpu_s,
+            "rss_bytes_max": meter.rss_bytes_max, "pss_bytes_max": meter.pss_bytes_max,
+        }
+        report = build_report(collect_facts(session, usage))
+        print("\n" + report_text(report), flush=True)
+        if options.json is not None:
+            options.json.write_text(json.dumps(report, indent=1, sort_keys=True))
+        return 0 if report["conservation"]["holds"] else 1
+    finally:
+        meter.stop()
+        session.stop()
+
+
+def _serve(session: Session, stop: threading.Event, seconds: float) -> None:
+    """Wait for the stop; meanwhile roll on schedule and say how it goes."""
+    every_s = session.settings.tiers.roll_every_s
+    end_s = time.monotonic() + (seconds or float("inf"))
+    roll_s = time.monotonic() + every_s
+    while (left_s := end_s - time.monotonic()) > 0 and not stop.wait(min(STATUS_S, left_s)):
+        print(session.progress().text, flush=True)
+        if time.monotonic() >= roll_s:
+            try:
+                roll(session.settings)
+            except Exception as error:  # the next turn tries again; the live path goes on
+                print(f"roll failed, will try again: {error}", file=sys.stderr, flush=True)
+            roll_s = time.monotonic() + every_s

@@ -1,0 +1,135 @@
+"""Plays one match through the whole system: start, watch, roll, report, stop.
+
+Shared by `demo` and `replay`; both end by themselves. Everything that was started is stopped on
+every way out, Ctrl-C included.
+"""
+
+import json
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cluster.settings import Settings
+from jobs.collect import collect_facts
+from jobs.meter import ProcessMeter
+from jobs.session import Session
+from jobs.show import ProgressBar, report_text
+from models.report import build_report
+
+POLL_S = 0.25
+# A run whose stages all stand still this long has failed: better a clear end than a hang.
+STALL_S = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """`workers` fixes the pool (0: elastic); `keep` leaves the system up until Ctrl-C."""
+
+    title: str
+    workers: int = 0
+    json_path: Path | None = None
+    keep: bool = False
+
+
+def run_match(settings: Settings, options: RunOptions) -> int:
+    """0 when the match was played to its end and every sample is accounted for."""
+    print(f"Touchline: {options.title}", flush=True)
+    started_s = time.monotonic()
+    meter = ProcessMeter().start()
+    session = Session(settings, options.workers)
+    try:
+        session.start(say=_say)
+        _where_to_look(session)
+        finished = _watch(session)
+        roll_error = _roll(session)
+        meter.stop()
+        report = _report(session, meter, started_s)
+        print("\n" + report_text(report) + "\n", flush=True)
+        if options.json_path is not None:
+            options.json_path.write_text(json.dumps(report, indent=1, sort_keys=True))
+        code = _verdict(report, finished, roll_error)
+        if options.keep and code == 0:
+            _where_to_look(session)
+            _hold()
+        return code
+    finally:
+        meter.stop()
+        session.stop()
+
+
+def _watch(session: Session) -> bool:
+    """Draw progress until the last flow is final; False when nothing moves any more."""
+    bar = ProgressBar()
+    last, moved_s = None, time.monotonic()
+    while True:
+        progress = session.progress()
+        bar.draw(progress.done, progress.text)
+        if progress.finished:
+            bar.end()
+            return True
+        if progress.mark != last:
+            last, moved_s = progress.mark, time.monotonic()
+        if progress.failure or time.monotonic() - moved_s > STALL_S:
+            bar.end()
+            print(f"stopped: {progress.failure or 'no progress'}", file=sys.stderr)
+            return False
+        time.sleep(POLL_S)
+
+
+def _roll(session: Session) -> str:
+    from jobs.roll import roll
+
+    started_s = time.monotonic()
+    try:
+        rolled = roll(session.settings)
+    except Exception as error:  # the report must still come; the exit code tells
+        print(f"rolling the tiers failed: {error}", file=sys.stderr)
+        return str(error)
+    rows = ", ".join(f"{tier} {rows:,} rows" for tier, rows in rolled.items())
+    _say(f"tiers rolled: {rows} ({time.monotonic() - started_s:.1f} s)")
+    return ""
+
+
+def _report(session: Session, meter: ProcessMeter, started_s: float) -> dict[str, Any]:
+    usage = {
+        "wall_s": time.monotonic() - started_s, "cpu_s": meter.cpu_s,
+        "rss_bytes_max": meter.rss_bytes_max, "pss_bytes_max": meter.pss_bytes_max,
+        "process_n_max": meter.process_n_max,
+    }
+    return build_report(collect_facts(session, usage))
+
+
+def _verdict(report: dict[str, Any], finished: bool, roll_error: str) -> int:
+    faults = []
+    if not finished:
+        faults.append("the match did not reach its end")
+    if roll_error:
+        faults.append(f"the tiers were not rolled: {roll_error}")
+    if not report["conservation"]["holds"]:
+        faults.append("samples are missing: in != forwarded + rejected + thinned + buffered")
+    if report["samples"]["in"] == 0:
+        faults.append("no sample came in")
+    for fault in faults:
+        print(f"FAILED: {fault}", file=sys.stderr)
+    return 1 if faults else 0
+
+
+def _where_to_look(session: Session) -> None:
+    for name, url in session.links().items():
+        print(f"  {name:<10} {url}")
+    sys.stdout.flush()
+
+
+def _hold() -> None:
+    print("up until Ctrl-C", flush=True)
+    try:
+        while True:
+            time.sleep(1.0)
+    except KeyboardInterrupt:
+        print("\nstopping", flush=True)
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)
