@@ -54,10 +54,7 @@ def run_live(settings: Settings, options: argparse.Namespace) -> int:
         session.finish()
         roll(settings)
         meter.stop()
-        usage = {
-            "wall_s": time.monotonic() - started_s, "cpu_s": meter.cpu_s,
-            "rss_bytes_max": meter.rss_bytes_max, "pss_bytes_max": meter.pss_bytes_max,
-        }
+        usage = {"wall_s": time.monotonic() - started_s, **meter.usage()}
         report = build_report(collect_facts(session, usage))
         print("\n" + report_text(report), flush=True)
         if options.json is not None:

@@ -45,6 +45,13 @@ class ProcessMeter:
         """CPU seconds (user and system) of the whole tree since `start`."""
         return sum(spent - self._base_s.get(key, 0.0) for key, spent in self._cpu_s.items())
 
+    def usage(self) -> dict[str, float]:
+        """The figures under the names that the report gives them."""
+        return {
+            "cpu_s": self.cpu_s, "rss_bytes_max": self.rss_bytes_max,
+            "pss_bytes_max": self.pss_bytes_max, "process_n_max": self.process_n_max,
+        }
+
     def _run(self) -> None:
         turn = 0
         while not self._stop.wait(self.period_s):

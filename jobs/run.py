@@ -42,10 +42,13 @@ def run_match(settings: Settings, options: RunOptions) -> int:
     try:
         session.start(say=_say)
         _where_to_look(session)
+        play_s = time.monotonic()
         finished = _watch(session)
+        play_s = time.monotonic() - play_s
         roll_error = _roll(session)
         meter.stop()
-        report = _report(session, meter, started_s)
+        usage = {"wall_s": time.monotonic() - started_s, "play_s": play_s, **meter.usage()}
+        report = build_report(collect_facts(session, usage))
         print("\n" + report_text(report) + "\n", flush=True)
         if options.json_path is not None:
             options.json_path.write_text(json.dumps(report, indent=1, sort_keys=True))
@@ -90,15 +93,6 @@ def _roll(session: Session) -> str:
     rows = ", ".join(f"{tier} {rows:,} rows" for tier, rows in rolled.items())
     _say(f"tiers rolled: {rows} ({time.monotonic() - started_s:.1f} s)")
     return ""
-
-
-def _report(session: Session, meter: ProcessMeter, started_s: float) -> dict[str, Any]:
-    usage = {
-        "wall_s": time.monotonic() - started_s, "cpu_s": meter.cpu_s,
-        "rss_bytes_max": meter.rss_bytes_max, "pss_bytes_max": meter.pss_bytes_max,
-        "process_n_max": meter.process_n_max,
-    }
-    return build_report(collect_facts(session, usage))
 
 
 def _verdict(report: dict[str, Any], finished: bool, roll_error: str) -> int:
