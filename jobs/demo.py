@@ -20,7 +20,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="touchline demo", description=__doc__)
     parser.add_argument("--keep", action="store_true", help="stay up until Ctrl-C")
     parser.add_argument("--minutes", type=float, default=10.0, help="length of the match")
-    parser.add_argument("--speed", type=_speed, default=20.0, help="times real time, or max")
+    parser.add_argument("--speed", type=parse_speed, default=20.0, help="times real time, or max")
     parser.add_argument("--seed", type=int, default=7, help="same seed, same match")
     parser.add_argument("--workers", type=int, default=0, help="fix the pool to N workers")
     parser.add_argument("--no-nets", action="store_true", help="rules instead of nets")
@@ -31,7 +31,7 @@ def main(argv: list[str] | None = None) -> int:
     # Each demo is a match of its own: what an earlier one left would be taken for its past.
     shutil.rmtree(options.data_dir, ignore_errors=True)
     run = RunOptions(
-        title=f"{options.minutes:g} minutes of a simulated match at {_named(options.speed)}",
+        title=f"{options.minutes:g} minutes of a simulated match at {named_speed(options.speed)}",
         workers=options.workers, json_path=options.json, keep=options.keep,
     )
     return run_match(demo_settings(options), run)
@@ -54,10 +54,11 @@ def demo_settings(options: argparse.Namespace) -> Settings:
     )
 
 
-def _speed(text: str) -> float:
+def parse_speed(text: str) -> float:
     """A factor of real time; `max` is 0, as in the settings."""
     return 0.0 if text == "max" else float(text)
 
 
-def _named(speed: float) -> str:
+def named_speed(speed: float) -> str:
+    """For people."""
     return f"{speed:g} times real time" if speed else "full speed"
