@@ -1,0 +1,1 @@
+"""Causal signal processing on sample columns. Pure; compiled per-sample steps."""

@@ -1,0 +1,89 @@
+"""Bytes of a set of sample blocks: magic, header length, JSON header, one Arrow stream per block.
+
+Owns the container that raw batches and telemetry records share; what the header says is theirs.
+The header lists its parts as `{"lane", "kind", "bytes"}` in the order in which they follow it.
+"""
+
+import json
+import struct
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import pyarrow as pa
+
+from models.errors import SchemaError
+from models.telemetry.arrow import SCHEMA_VERSION, from_arrow, to_arrow
+from models.telemetry.block import SampleBlock
+from models.telemetry.kinds import Kind
+
+Lanes = dict[str, dict[Kind, SampleBlock]]
+
+
+def pack(
+    magic: bytes, header: Mapping[str, Any], lanes: Mapping[str, Mapping[Kind, SampleBlock]],
+    device_ids: list[str],
+) -> bytes:
+    """The bytes of `header` and all blocks that have rows; `device_ids[row]` names a device."""
+    parts: list[bytes] = []
+    listed: list[dict[str, object]] = []
+    for lane, blocks in lanes.items():
+        for kind, block in blocks.items():
+            if len(block):
+                body = _ipc(to_arrow(block, device_ids))
+                listed.append({"lane": lane, "kind": str(kind), "bytes": len(body)})
+                parts.append(body)
+    whole = {"schema_v": SCHEMA_VERSION, **header, "parts": listed}
+    head = json.dumps(whole, separators=(",", ":")).encode()
+    return b"".join((magic, struct.pack("<I", len(head)), head, *parts))
+
+
+def unpack_header(magic: bytes, payload: bytes) -> tuple[dict[str, Any], int]:
+    """The JSON header and the offset of the first part. Raises SchemaError."""
+    if payload[: len(magic)] != magic or len(payload) < len(magic) + 4:
+        raise SchemaError("wrong_format", f"does not start with {magic.decode()}")
+    start = len(magic) + 4
+    (length,) = struct.unpack_from("<I", payload, len(magic))
+    if start + length > len(payload):
+        raise SchemaError("truncated", f"header of {length} bytes in {len(payload)}")
+    try:
+        header = json.loads(payload[start : start + length])
+    except (ValueError, RecursionError) as error:
+        raise SchemaError("wrong_format", "header is not JSON") from error
+    version = header.get("schema_v") if isinstance(header, dict) else None
+    if not isinstance(version, int) or version > SCHEMA_VERSION:
+        raise SchemaError("unknown_version", str(header)[:80])
+    return header, start + length
+
+
+def unpack_parts(
+    header: Mapping[str, Any], payload: bytes, offset: int, rows_of: Mapping[tuple[str, Kind], int],
+    lanes: Iterable[str],
+) -> Lanes:
+    """The blocks that follow the header, by lane and kind. Raises SchemaError."""
+    found: Lanes = {lane: {} for lane in lanes}
+    by_kind: dict[Kind, dict[str, int]] = {}
+    for (name, kind), row in rows_of.items():
+        by_kind.setdefault(kind, {})[name] = row
+    view = memoryview(payload)
+    try:
+        for part in header["parts"]:
+            body = view[offset : offset + part["bytes"]]
+            if len(body) != part["bytes"]:
+                raise SchemaError("truncated", f"part of {part['bytes']} bytes")
+            offset += part["bytes"]
+            kind = Kind(part["kind"])
+            with pa.ipc.open_stream(pa.py_buffer(body)) as reader:
+                block = from_arrow(reader.read_next_batch(), by_kind.get(kind, {}))
+            if block.kind != kind:
+                raise SchemaError("wrong_format", f"part of {kind} holds {block.kind}")
+            found[part["lane"]][kind] = block
+    except (KeyError, TypeError, ValueError, StopIteration, pa.ArrowException, OSError) as error:
+        raise SchemaError("wrong_format", str(error)[:200]) from error
+    return found
+
+
+def _ipc(batch: pa.RecordBatch) -> bytes:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, batch.schema) as writer:
+        writer.write_batch(batch)
+    return sink.getvalue().to_pybytes()

@@ -1,0 +1,64 @@
+"""RawBatch: what one record of the topic `raw/<venue>` holds, and its bytes.
+
+One batch is one call of the edge kernel: what a source handed over at `now_ns`, full rate, in
+arrival order. It is durable before anything is acknowledged, so that the edge can be re-run from
+it. Rows of devices that the roster does not know never come this far: they are in `refused`.
+
+Bytes: b"TLW1", u32 little-endian header length, JSON header, then one Arrow IPC stream per kind.
+"""
+
+from dataclasses import dataclass, field
+
+from models.errors import SchemaError
+from models.telemetry.block import SampleBlock
+from models.telemetry.kinds import Kind
+from models.telemetry.parts import pack, unpack_header, unpack_parts
+
+MAGIC = b"TLW1"
+_LANE = "raw"
+
+
+@dataclass(frozen=True, slots=True)
+class RawBatch:
+    """What a source gave in one step.
+
+    source_id  which source; `cursor` where that source goes on after this batch
+    now_ns     the edge's clock at arrival, UTC ns
+    blocks     rows in arrival order per kind, `device` >= 0
+    refused    rows (or packets whose rows cannot be told) refused while decoding, by reason label
+    end        the source has come to its end: the edge releases all that it holds
+    """
+
+    source_id: str
+    cursor: int
+    now_ns: int
+    blocks: dict[Kind, SampleBlock]
+    refused: dict[str, int] = field(default_factory=dict)
+    end: bool = False
+
+    @property
+    def rows(self) -> int:
+        return sum(len(block) for block in self.blocks.values())
+
+
+def encode_raw(batch: RawBatch, device_ids: list[str]) -> bytes:
+    """The bytes of `batch`; `device_ids[row]` names roster device `row`."""
+    header = {
+        "source_id": batch.source_id, "cursor": batch.cursor, "now_ns": batch.now_ns,
+        "refused": batch.refused, "end": batch.end,
+    }
+    return pack(MAGIC, header, {_LANE: batch.blocks}, device_ids)
+
+
+def decode_raw(payload: bytes, rows_of: dict[tuple[str, Kind], int]) -> RawBatch:
+    """The batch in `payload`; `rows_of` maps (device_id, kind) to rows. Raises SchemaError."""
+    header, offset = unpack_header(MAGIC, payload)
+    blocks = unpack_parts(header, payload, offset, rows_of, (_LANE,))[_LANE]
+    try:
+        return RawBatch(
+            str(header["source_id"]), int(header["cursor"]), int(header["now_ns"]), blocks,
+            {str(label): int(rows) for label, rows in header["refused"].items()},
+            bool(header["end"]),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise SchemaError("wrong_format", str(error)[:200]) from error
