@@ -15,17 +15,19 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Protocol
 
+from cluster.settings import Settings
+from cluster.storage import open_storage
 from models.errors import ConfigError
 
 
 class TierStorage(Protocol):
     """What a tier needs of `cluster.storage.Storage`."""
 
-    def put_atomic(self, key: str, data: bytes) -> None: ...
-    def put_if_absent(self, key: str, data: bytes) -> bool: ...
-    def get(self, key: str) -> bytes | None: ...
+    def put_atomic(self, name: str, data: bytes) -> None: ...
+    def put_if_absent(self, name: str, data: bytes) -> bool: ...
+    def get(self, name: str) -> bytes | None: ...
     def list(self, prefix: str = "") -> list[str]: ...
-    def delete(self, key: str) -> None: ...
+    def delete(self, name: str) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,11 @@ class Manifest:
             raise ConfigError(f"not a manifest: {error}") from error
 
 
+def open_tier(url: str, settings: Settings) -> TierStorage:
+    """The storage of a tier, reached as the settings say."""
+    return open_storage(url, settings.s3.endpoint_url, settings.s3.region)
+
+
 def put_data(storage: TierStorage, partition: str, kind: str, rows: int, data: bytes) -> DataFile:
     """Write a data file under a name made from its content; writing it again changes nothing."""
     sha256 = hashlib.sha256(data).hexdigest()
@@ -87,14 +94,14 @@ def put_state(storage: TierStorage, state: bytes) -> str:
 
 def chain(storage: TierStorage, venue_id: str, match_id: str) -> list[Manifest]:
     """The manifests of a match, oldest first."""
-    keys = sorted(storage.list(f"manifests/{venue_id}/{match_id}/"))
+    keys = sorted(storage.list(f"manifests/{venue_id}/{match_id}"))
     found = [storage.get(key) for key in keys]
     return [Manifest.from_bytes(data) for data in found if data is not None]
 
 
 def all_manifests(storage: TierStorage) -> list[Manifest]:
     """Every manifest of the tier."""
-    found = [storage.get(key) for key in sorted(storage.list("manifests/"))]
+    found = [storage.get(key) for key in sorted(storage.list("manifests"))]
     return [Manifest.from_bytes(data) for data in found if data is not None]
 
 
@@ -127,7 +134,7 @@ def sweep(storage: TierStorage, venue_id: str, match_id: str) -> int:
     manifests = chain(storage, venue_id, match_id)
     named = {entry.key for manifest in manifests for entry in manifest.files}
     mark = f"/venue={venue_id}/match={match_id}/"
-    orphans = [key for key in storage.list("data/") if mark in key and key not in named]
+    orphans = [key for key in storage.list("data") if mark in key and key not in named]
     for key in orphans:
         storage.delete(key)
     return len(orphans)

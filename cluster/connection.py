@@ -1,0 +1,121 @@
+"""The one place that starts Ray or joins a cluster, and lets go of it.
+
+Everything listens on loopback when the cluster is our own. Every process of the cluster shows the
+same token, from a file that only this user may read. Environment variables that are set already are
+left as they are; those below matter only before Ray's processes start.
+"""
+
+import logging
+import os
+import secrets
+import stat
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+
+from cluster import names
+from cluster.private_files import write_private
+from cluster.settings import Settings
+from models.errors import ConfigError
+
+LOOPBACK: Final = "127.0.0.1"
+_MIN_CPUS: Final = 4
+_ENVIRONMENT: Final = {
+    "RAY_AUTH_MODE": "token",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    # A request that no node can ever satisfy fails at once and does not hang in silence.
+    "RAY_enable_infeasible_task_early_exit": "true",
+    # Zero GPUs asked for does not mean that the devices are hidden; silences a warning per actor.
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    # A dead HTTP proxy is replaced within 3 s, not 30.
+    "RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "0.5",
+    "RAY_SERVE_PROXY_HEALTH_CHECK_TIMEOUT_S": "1",
+}
+_LOCAL_ENVIRONMENT: Final = {
+    # The switch by which Ray's processes stay on the loopback address, as on a desktop: without it
+    # Ray turns 127.0.0.1 into the address of the network card.
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+}
+# Raylet health checks are tuned in the cluster files, not here: a cluster of one machine dies with
+# its only raylet, and quick checks would only take a busy laptop for a dead one.
+
+
+def connect(settings: Settings) -> None:
+    """Start Ray here (`ray.address` = "local") or join a cluster; nothing if already connected.
+
+    Raises ConfigError when the cluster cannot be reached or the token is not to be had.
+    """
+    _prepare(settings)
+    import ray
+
+    if ray.is_initialized():
+        return
+    options: dict[str, Any] = {
+        "namespace": names.RAY_NAMESPACE, "logging_level": logging.WARNING,
+        "log_to_driver": False, "ignore_reinit_error": False,
+    }
+    if settings.ray.address == "local":
+        options.update(_local_options(settings))
+    try:
+        ray.init(address=settings.ray.address, **options)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        raise ConfigError(f"ray.address: {settings.ray.address}: {error}") from error
+
+
+def disconnect() -> None:
+    """Leave the cluster; one that `connect` started here is stopped. Harmless twice."""
+    ray = sys.modules.get("ray")
+    if ray is not None and ray.is_initialized():
+        ray.shutdown()
+
+
+def token_path() -> Path:
+    """Where Ray looks for its token."""
+    given = os.environ.get("RAY_AUTH_TOKEN_PATH")
+    return Path(given) if given else Path.home() / ".ray" / "auth_token"
+
+
+def _prepare(settings: Settings) -> None:
+    fresh = "RAY_AUTH_MODE" not in os.environ
+    local = settings.ray.address == "local"
+    for name, value in (_ENVIRONMENT | (_LOCAL_ENVIRONMENT if local else {})).items():
+        os.environ.setdefault(name, value)
+    if os.environ["RAY_AUTH_MODE"] == "token" and not os.environ.get("RAY_AUTH_TOKEN"):
+        try:
+            _guard_token(may_create=local)
+        except OSError as error:
+            raise ConfigError(f"Ray's token {token_path()}: {error.strerror}") from error
+    if fresh and "ray" in sys.modules and not sys.modules["ray"].is_initialized():
+        _tell_imported_ray(local)
+
+
+def _tell_imported_ray(local: bool) -> None:
+    """Ray read its environment when it was imported, before `_prepare` had its say: once more."""
+    import ray._private.ray_constants as constants
+    import ray._raylet as raylet
+
+    raylet.Config.initialize("")  # type: ignore[attr-defined]
+    if local and os.environ[constants.ENABLE_RAY_CLUSTERS_ENV_VAR] == "0":
+        constants.ENABLE_RAY_CLUSTER = False
+
+
+def _guard_token(may_create: bool) -> None:
+    """The token exists, and is readable by this user only. Ray itself would make it 0644."""
+    path = token_path()
+    if may_create and not path.exists():
+        write_private(path, [secrets.token_hex(32).encode()], replace=False)
+    with suppress(FileNotFoundError):
+        if stat.S_IMODE(path.stat().st_mode) & 0o077:
+            path.chmod(0o600)
+
+
+def _local_options(settings: Settings) -> dict[str, Any]:
+    return {
+        "num_cpus": settings.ray.num_cpus or max(_MIN_CPUS, len(os.sched_getaffinity(0))),
+        "object_store_memory": settings.ray.object_store_mb * 1_000_000,
+        "include_dashboard": settings.ray.dashboard,
+        "dashboard_host": LOOPBACK,
+        "dashboard_port": settings.ray.dashboard_port,
+        "_node_ip_address": LOOPBACK,
+    }

@@ -1,0 +1,147 @@
+"""Connections to SQLite files: opened when needed, lent to one user at a time, kept within a bound.
+
+Owns how a connection is opened (durability, permissions, salvage), not what is asked of it.
+"""
+
+import os
+import sqlite3
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+BUSY_TIMEOUT_S: Final = 10.0
+CHECKPOINT_BYTES: Final = 4 << 20
+PAGE_BYTES: Final = 4096
+MAX_IDLE: Final = 48
+
+Key = tuple[str, str]
+
+
+class ConnectionPool:
+    """Lends connections. Roles: "write" (durable commits), "read", "salvage" (damaged files).
+
+    Thread-safe; belongs to the process that made it.
+    """
+
+    def __init__(self, max_idle: int = MAX_IDLE) -> None:
+        self._max_idle = max_idle
+        self._lock = threading.Lock()
+        self._idle: OrderedDict[Key, list[sqlite3.Connection]] = OrderedDict()
+        self._count = 0
+        self._generation = 0
+
+    @contextmanager
+    def lease(self, path: Path, role: str) -> Iterator[sqlite3.Connection]:
+        """A connection for this block only; thrown away if the block raises."""
+        key = (str(path), role)
+        connection, generation = self._take(key)
+        try:
+            yield connection
+        except BaseException:
+            _close([connection])
+            raise
+        self._give_back(key, connection, generation)
+
+    def forget(self, path: Path) -> None:
+        """Close the idle connections of a file."""
+        with self._lock:
+            gone = [key for key in self._idle if key[0] == str(path)]
+            closing = [c for key in gone for c in self._idle.pop(key)]
+            self._count -= len(closing)
+        _close(closing)
+
+    def close(self) -> None:
+        """Close all idle connections; those on lease are closed when they come back."""
+        with self._lock:
+            closing = [c for kept in self._idle.values() for c in kept]
+            self._idle.clear()
+            self._count = 0
+            self._generation += 1
+        _close(closing)
+
+    def _take(self, key: Key) -> tuple[sqlite3.Connection, int]:
+        with self._lock:
+            generation = self._generation
+            kept = self._idle.get(key)
+            if kept:
+                self._count -= 1
+                connection = kept.pop()
+                if not kept:
+                    del self._idle[key]
+                return connection, generation
+        return open_database(Path(key[0]), key[1]), generation
+
+    def _give_back(self, key: Key, connection: sqlite3.Connection, generation: int) -> None:
+        closing: list[sqlite3.Connection] = []
+        with self._lock:
+            if generation != self._generation:
+                closing.append(connection)
+            else:
+                self._idle.setdefault(key, []).append(connection)
+                self._idle.move_to_end(key)
+                self._count += 1
+            while self._count > self._max_idle:
+                oldest, kept = next(iter(self._idle.items()))
+                closing.append(kept.pop(0))
+                self._count -= 1
+                if not kept:
+                    del self._idle[oldest]
+        _close(closing)
+
+
+def open_database(path: Path, role: str) -> sqlite3.Connection:
+    """An existing database file, in autocommit mode. Raises sqlite3.Error; never makes a file.
+
+    Text comes back as bytes: damaged text must reach the checksum, not a decoder.
+    """
+    connection = sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode=rw", uri=True, isolation_level=None,
+        check_same_thread=False, timeout=BUSY_TIMEOUT_S,
+    )
+    try:
+        connection.text_factory = bytes
+        connection.execute("PRAGMA cache_size=-1024")
+        connection.execute("PRAGMA mmap_size=0")
+        if role == "write":
+            connection.execute("PRAGMA synchronous=FULL")
+            connection.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_BYTES // PAGE_BYTES}")
+            connection.execute(f"PRAGMA journal_size_limit={CHECKPOINT_BYTES}")
+        else:
+            connection.execute("PRAGMA query_only=1")
+            connection.execute("PRAGMA cell_size_check=1")
+        if role == "salvage":
+            # Lets SQLite open a file that is shorter than its header says.
+            connection.execute("PRAGMA writable_schema=1")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def create_database(path: Path, script: str) -> sqlite3.Connection:
+    """A new database in WAL mode, file mode 0600, with `script` run; the caller closes it.
+
+    The file is made before SQLite sees it, since SQLite gives its -wal and -shm the mode of the
+    database. Raises FileExistsError, sqlite3.Error.
+    """
+    os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    connection = sqlite3.connect(path, isolation_level=None, timeout=BUSY_TIMEOUT_S)
+    try:
+        connection.text_factory = bytes
+        connection.execute(f"PRAGMA page_size={PAGE_BYTES}")
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.executescript(script)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _close(connections: list[sqlite3.Connection]) -> None:
+    for connection in connections:
+        with suppress(sqlite3.Error):
+            connection.close()

@@ -1,0 +1,143 @@
+"""Reading segments: verified records, and the exact offsets of those that are damaged.
+
+Offsets within a segment are without gaps, so a missing row is damage as much as a wrong checksum.
+The quick path reads a range in one query and stops at the first record that does not verify; only
+when that is the very first one does the slow path probe offset by offset for the next good one.
+"""
+
+import sqlite3
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Final
+
+from cluster.eventlog.port import StoredRecord
+from cluster.eventlog.sqlite_folder import Segment
+from cluster.eventlog.sqlite_pool import ConnectionPool
+from cluster.eventlog.sqlite_rows import RANGE, DamageError, is_damage, read_end, record_of
+
+_PROBE_SCHEMA: Final = "SELECT offset FROM records LIMIT 0"
+_NEWEST: Final = "SELECT max(offset) FROM records"
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """Offsets [begin, end) cannot be returned, and why."""
+
+    begin: int
+    end: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """At most so many records and bytes of payload; one record is given whatever its size."""
+
+    records: int
+    bytes: int
+
+
+class SegmentReader:
+    """Reads through leased connections; holds no state of its own."""
+
+    def __init__(self, pool: ConnectionPool) -> None:
+        self._pool = pool
+
+    def end(self, segment: Segment) -> int:
+        """The end of a segment's range. Raises sqlite3.Error, DamageError if it cannot be told."""
+        if segment.end is not None:
+            return segment.end
+        try:
+            with self._pool.lease(segment.path, "read") as connection:
+                return read_end(connection)
+        except (sqlite3.Error, DamageError) as error:
+            if not is_damage(error):
+                raise
+        # The state is damaged: the records themselves still tell.
+        with self._pool.lease(segment.path, "salvage") as connection:
+            (newest,) = connection.execute(_NEWEST).fetchone()
+        return segment.begin if newest is None else max(segment.begin, int(newest) + 1)
+
+    def take(
+        self, segment: Segment, offset: int, end: int, limits: Limits
+    ) -> tuple[list[StoredRecord], list[Damage]]:
+        """Verified records of [offset, end), from the first good one on up to the next bad one.
+
+        No record means that all of [offset, end) is damaged. Raises sqlite3.Error.
+        """
+        damages: list[Damage] = []
+        while offset < end:
+            records, reason = self._quick(segment, offset, end, limits)
+            if records:
+                return records, damages
+            good = self._next_good(segment, offset + 1, end)
+            damages.append(Damage(offset, good, reason))
+            offset = good
+        return [], damages
+
+    def _quick(
+        self, segment: Segment, offset: int, end: int, limits: Limits
+    ) -> tuple[list[StoredRecord], str]:
+        records: list[StoredRecord] = []
+        try:
+            with self._pool.lease(segment.path, "read") as connection:
+                try:
+                    _collect(connection, records, (offset, end, limits.records), limits.bytes)
+                except DamageError as error:
+                    return records, str(error)
+        except sqlite3.Error as error:
+            if not is_damage(error):
+                raise
+            return records, "unreadable"
+        return records, "missing"
+
+    def _next_good(self, segment: Segment, offset: int, end: int) -> int:
+        try:
+            with self._pool.lease(segment.path, "salvage") as connection:
+                connection.execute(_PROBE_SCHEMA)
+                while offset < end:
+                    rows = _attempt(connection, RANGE, (offset, offset + 1, 1))
+                    if rows and _is_good(rows[0], offset):
+                        break
+                    offset += 1
+        except sqlite3.Error as error:
+            if not is_damage(error):
+                raise
+            return end
+        return offset
+
+
+def _collect(
+    connection: sqlite3.Connection,
+    into: list[StoredRecord],
+    bounds: tuple[int, int, int],
+    max_bytes: int,
+) -> None:
+    """Append verified records until one is out of place or the bytes are used up."""
+    taken = 0
+    # A cursor left open would hold a read transaction, and checkpoints would never catch up.
+    with closing(connection.execute(RANGE, bounds)) as rows:
+        for row in rows:
+            stored = record_of(row)
+            taken += len(stored.record.payload)
+            if stored.offset != bounds[0] + len(into) or (into and taken > max_bytes):
+                return
+            into.append(stored)
+
+
+def _attempt(
+    connection: sqlite3.Connection, query: str, parameters: tuple[int, ...]
+) -> list[tuple[object, ...]] | None:
+    """The rows of a query, None where damage prevents it."""
+    try:
+        return connection.execute(query, parameters).fetchall()
+    except sqlite3.Error as error:
+        if not is_damage(error):
+            raise
+        return None
+
+
+def _is_good(row: tuple[object, ...], offset: int) -> bool:
+    try:
+        return record_of(row).offset == offset
+    except DamageError:
+        return False
