@@ -11,11 +11,11 @@ import pyarrow.compute as pc
 
 from cluster.eventlog.port import EventLog, StoredRecord
 from cluster.names import events_topic, insights_topic
-from cluster.storage import open_storage
-from cluster.tiers import totals
+from cluster.tiers import open_tier, totals
 from jobs.session import Session
 from models.events.envelope import Event, from_cloudevent
-from models.flows.states import STATES_TYPE, decode_states
+from models.flows.states import decode_states
+from models.readmodel_input import STATES_TYPE
 from models.latency import LatencyHistogram
 from models.report import RunFacts
 
@@ -76,7 +76,7 @@ def percentiles_ms(
 ) -> dict[str, dict[str, float]]:
     """p50, p95 and p99 of each stage in milliseconds; a stage that saw nothing is left out."""
     return {
-        stage: {name: round(held.percentile(q) / 1e6, 3) for name, q in PERCENTILES}
+        stage: {name: round(held.percentile_ns(q) / 1e6, 3) for name, q in PERCENTILES}
         for stage, held in histograms.items()
         if held.count
     }
@@ -90,6 +90,6 @@ def tier_sizes(session: Session) -> dict[str, dict[str, int]]:
         "bytes": sum(info.size_bytes for info in infos),
         "rows": sum(info.end - info.begin for info in infos),
     }
-    warm = totals(open_storage(settings.tiers.warm_url, settings.s3))
-    cold = totals(open_storage(settings.tiers.cold_url, settings.s3))
+    warm = totals(open_tier(settings.tiers.warm_url, settings))
+    cold = totals(open_tier(settings.tiers.cold_url, settings))
     return {"hot": hot, "warm": warm, "cold": cold}

@@ -16,8 +16,7 @@ import pyarrow as pa
 
 from cluster.eventlog.open import open_log
 from cluster.settings import Settings, load_settings
-from cluster.storage import open_storage
-from cluster.tiers import Manifest, all_manifests, chain, publish, sweep
+from cluster.tiers import Manifest, all_manifests, chain, open_tier, publish, sweep
 from jobs.roll_cold import roll_match
 from jobs.roll_warm import roll_venue
 
@@ -72,7 +71,7 @@ def _run(
         batch, batch_size=1, batch_format="pyarrow", num_cpus=1,
         fn_kwargs={"settings": settings.to_dict()},
     )
-    storage = open_storage(url, settings.s3)
+    storage = open_tier(url, settings)
     added = 0
     for row in results.take_all():
         manifest = Manifest.from_bytes(row["manifest"])
@@ -111,8 +110,8 @@ def _venues(settings: Settings) -> list[str]:
 
 def _ended_matches(settings: Settings) -> dict[str, list[str]]:
     """Matches that the warm tier holds to the end and the cold tier does not hold yet."""
-    warm = open_storage(settings.tiers.warm_url, settings.s3)
-    cold = open_storage(settings.tiers.cold_url, settings.s3)
+    warm = open_tier(settings.tiers.warm_url, settings)
+    cold = open_tier(settings.tiers.cold_url, settings)
     ended = {(m.venue_id, m.match_id) for m in all_manifests(warm) if m.closed}
     missing = sorted(pair for pair in ended if not chain(cold, *pair))
     return {"venue": [pair[0] for pair in missing], "match": [pair[1] for pair in missing]}

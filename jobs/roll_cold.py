@@ -7,9 +7,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cluster.settings import Settings
-from cluster.storage import open_storage
 from cluster.tier_keys import PSEUDONYM_KEY, decrypt_columns, master_key
-from cluster.tiers import Manifest, chain, put_data
+from cluster.tiers import Manifest, chain, open_tier, put_data
 from models.tiers.cold import CUMULATIVE, LEVELS, minute_rows
 
 STATE_COLUMNS = ["subject_id", "t_ns", *CUMULATIVE, *LEVELS]
@@ -17,8 +16,8 @@ STATE_COLUMNS = ["subject_id", "t_ns", *CUMULATIVE, *LEVELS]
 
 def roll_match(settings: Settings, venue_id: str, match_id: str) -> Manifest:
     """Write the match's season file and give the manifest that would publish it."""
-    warm = open_storage(settings.tiers.warm_url, settings.s3)
-    cold = open_storage(settings.tiers.cold_url, settings.s3)
+    warm = open_tier(settings.tiers.warm_url, settings)
+    cold = open_tier(settings.tiers.cold_url, settings)
     decryption = decrypt_columns(settings.identity.key_dir)
     tables = []
     for manifest in chain(warm, venue_id, match_id):

@@ -85,7 +85,8 @@ def _by_id(finals: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
 
 
 def _moves(row: Mapping[str, Any]) -> bool:
-    return row.get("distance_m") is not None
+    """People have sprints, however few; the ball has none."""
+    return _finite(row.get("sprint_n")) is not None
 
 
 def _athlete(

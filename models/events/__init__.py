@@ -1,1 +1,2 @@
-"""Event rules: from clean samples to sprints, impacts, kicks and the rest, and the event envelope."""
+"""Event rules: from clean samples to sprints, impacts, kicks and the rest, and the event
+envelope."""

@@ -10,6 +10,19 @@ START_NS = 1_767_376_800_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
+class PlannedFault:
+    """One device fault: `fault` is one of FAULT_CLASSES (not "none"), `agent` numbers the wearer
+    (0-24). It grows from `onset_s` over `ramp_s`; then the device is unusable (see
+    `models.simulator.faults`). "stuck" is of the heart strap, all others of the tag."""
+
+    fault: str
+    agent: int
+    onset_s: float
+    ramp_s: float = 150.0
+    size: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
 class Faults:
     """Sensor, device and network faults (DOMAIN B13). Rates are shares of packets or samples.
 
@@ -19,10 +32,11 @@ class Faults:
     spike_ratio        share of IMU and position samples hit by a single-sample outlier
     clock_ppm          standard deviation of device clock drift
     stuck_heart_s      from when on one heart sensor repeats its value (0 = never)
-    dying_battery_s    from when on one tag's battery sags, thins its rate, reboots, dies (0 = never)
+    dying_battery_s    from when on one tag's battery sags: half rate, reboot, death (0 = never)
     clock_jump_at_s, clock_jump_s   one tag's clock steps by so much at that time (0 = never)
     dropout_at_s       from when on one tag's loss climbs from 2 % to 40 % until it is silent
     hiccup_at_s, hiccup_s           nothing at all arrives for `hiccup_s` (0 = never)
+    extra              further device faults, as given
     """
 
     loss_ratio: float = 0.003
@@ -37,6 +51,7 @@ class Faults:
     dropout_at_s: float = 300.0
     hiccup_at_s: float = 420.0
     hiccup_s: float = 1.5
+    extra: tuple[PlannedFault, ...] = ()
 
     @staticmethod
     def none() -> "Faults":
@@ -70,6 +85,7 @@ class MatchConfig:
 
     def __post_init__(self) -> None:
         assert self.duration_s > 0, self.duration_s
-        assert 10 <= self.imu_hz <= 1000 and self.imu_hz % 10 == 0, self.imu_hz
-        assert 10 <= self.pos_hz <= 100 and self.pos_hz % 10 == 0, self.pos_hz
-        assert 50 <= self.ball_hz <= 1000 and self.ball_hz % 50 == 0, self.ball_hz
+        for hz, least, most in ((self.imu_hz, 10, 1000), (self.pos_hz, 10, 100)):
+            assert least <= hz <= most, hz
+            assert hz % 10 == 0, hz
+        assert self.ball_hz in range(50, 1001, 50), self.ball_hz

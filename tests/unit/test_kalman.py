@@ -11,6 +11,7 @@ from models.columns import frozen
 from models.signal.kalman import (
     AX,
     GATED_N,
+    GATED_RUN,
     STEP_GATED,
     STEP_OK,
     STEP_RESET,
@@ -19,6 +20,7 @@ from models.signal.kalman import (
     X,
     Y,
     kalman_age_ns,
+    kalman_shift,
     kalman_step,
     new_kalman,
 )
@@ -77,7 +79,7 @@ def test_a_jump_is_gated_and_leaves_no_trace_but_its_count():
     before = state.copy()
     out = run(state, [0], t_ns[39:], np.array([9.0]), np.array([0.0]))
     assert out[0, 0] == STEP_GATED
-    before[0, GATED_N] += 1
+    before[0, [GATED_N, GATED_RUN]] += 1
     assert np.array_equal(before, state)
 
 
@@ -89,6 +91,28 @@ def test_a_gap_of_more_than_a_second_starts_anew():
     assert out[0, 0] == STEP_RESET
     assert (state[0, X], state[0, Y], state[0, VX]) == (50.0, 7.0, 0.0)
     assert kalman_age_ns(state, 0, late + 7) == 7
+
+
+def test_a_run_of_refused_positions_means_that_the_track_is_lost():
+    t_ns = grid_ns(40)
+    x = np.where(np.arange(40) < 20, 0.0, 9.0)
+    out = run(new_kalman(1), np.zeros(40, int), t_ns, x, np.zeros(40))
+    codes = out[20:, 0].tolist()
+    assert codes.index(STEP_RESET) == 5
+    assert codes[:5] == [STEP_GATED] * 5
+    assert out[-1, 2] == 9.0
+
+
+def test_a_sensor_that_takes_over_moves_the_track_and_keeps_its_velocity():
+    t_ns = grid_ns(60)
+    state = new_kalman(1)
+    run(state, np.zeros(60, int), t_ns, np.arange(60) * 0.25, np.zeros(60))
+    later = int(t_ns[-1]) + 50_000_000
+    kalman_shift(state, 0, later, 20.0, 3.0)
+    out = run(state, [0], np.array([later]), np.array([20.0]), np.array([3.0]))
+    assert out[0, 0] == STEP_OK
+    assert abs(state[0, X] - 20.0) < 0.01
+    assert abs(state[0, VX] - 5.0) < 0.05
 
 
 def test_a_sample_older_than_the_last_is_refused():

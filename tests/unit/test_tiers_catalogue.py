@@ -16,20 +16,20 @@ class MemoryStorage:
     def __init__(self) -> None:
         self.held: dict[str, bytes] = {}
 
-    def put_atomic(self, key: str, data: bytes) -> None:
-        self.held[key] = data
+    def put_atomic(self, name: str, data: bytes) -> None:
+        self.held[name] = data
 
-    def put_if_absent(self, key: str, data: bytes) -> bool:
-        return self.held.setdefault(key, data) is data
+    def put_if_absent(self, name: str, data: bytes) -> bool:
+        return self.held.setdefault(name, data) is data
 
-    def get(self, key: str) -> bytes | None:
-        return self.held.get(key)
+    def get(self, name: str) -> bytes | None:
+        return self.held.get(name)
 
     def list(self, prefix: str = "") -> list[str]:
         return [key for key in self.held if key.startswith(prefix)]
 
-    def delete(self, key: str) -> None:
-        self.held.pop(key, None)
+    def delete(self, name: str) -> None:
+        self.held.pop(name, None)
 
 
 @pytest.fixture

@@ -1,0 +1,116 @@
+"""CoordinatorShell: the coordinator as a process, and the launcher of workers as Ray actors.
+
+`ray.remote` is applied to the shells where they are launched; workers are launched here, because
+the pool's size is the coordinator's to change. They are detached: they outlive a coordinator that
+is started again, and end when they are drained or with the cluster.
+"""
+
+import threading
+import time
+from typing import Any, Final
+
+from actors.coordinator import Coordinator, CoordinatorConfig, CoordinatorPorts, Launcher
+from actors.worker_shell import WorkerShell, snapshot_store
+from cluster.eventlog.open import open_log
+from cluster.names import RAY_NAMESPACE, worker_actor
+from cluster.settings import Settings
+from models.policies.assignment import AssignmentConfig
+from models.policies.ownership import Assignment, WorkerReport
+from models.policies.pool import PoolConfig
+
+TICK_S: Final = 0.1
+
+
+class RayLauncher:
+    """Workers as named, detached, restarting actors. `options` add to or replace the defaults."""
+
+    def __init__(self, settings: dict[str, Any], options: dict[str, Any] | None = None) -> None:
+        self._settings = settings
+        self._options = {
+            "num_cpus": 0.25, "max_restarts": -1, "max_task_retries": 0, "max_concurrency": 4,
+            "lifetime": "detached", **(options or {}),
+        }
+
+    def start(self, worker_id: int) -> None:
+        """Create the actor, or leave the one of that name alone."""
+        import ray
+
+        actor = ray.remote(WorkerShell).options(
+            name=worker_actor(worker_id), namespace=RAY_NAMESPACE, get_if_exists=True,
+            **self._options,
+        )
+        actor.remote(self._settings, worker_id)
+
+    def drain(self, worker_id: int) -> None:
+        """End the actor for good; it holds nothing."""
+        import ray
+
+        try:
+            handle = ray.get_actor(worker_actor(worker_id), namespace=RAY_NAMESPACE)
+        except ValueError:
+            return
+        ray.kill(handle, no_restart=True)
+
+
+class CoordinatorShell:
+    """The one coordinator. fixed: size of the pool, 0 = elastic; `launcher` None: Ray actors."""
+
+    def __init__(
+        self, settings: dict[str, Any], fixed: int = 0,
+        worker_options: dict[str, Any] | None = None, launcher: Launcher | None = None,
+        autostart: bool = True,
+    ) -> None:
+        tree = Settings.from_dict(settings)
+        self._log = open_log(tree.log.url, tree.log.segment_bytes)
+        ports = CoordinatorPorts(
+            self._log, snapshot_store(tree), launcher or RayLauncher(settings, worker_options),
+            time.time_ns,
+        )
+        self.coordinator = Coordinator(ports, coordinator_config(tree, fixed))
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._ticks, name="coordinator", daemon=True)
+        if autostart:
+            self.start()
+
+    def start(self) -> None:
+        """Begin to tick."""
+        self._thread.start()
+
+    def register(self, worker_id: int, incarnation: int) -> Assignment:
+        """See `Coordinator.register`."""
+        return self.coordinator.register(worker_id, incarnation)
+
+    def heartbeat(self, worker_id: int, report: WorkerReport) -> Assignment:
+        """See `Coordinator.heartbeat`."""
+        return self.coordinator.heartbeat(worker_id, report)
+
+    def status(self) -> dict[str, Any]:
+        """See `Coordinator.status`."""
+        return self.coordinator.status()
+
+    def latency(self) -> dict[str, dict[str, Any]]:
+        """See `Coordinator.latency`."""
+        return self.coordinator.latency()
+
+    def stop(self) -> None:
+        """Stop deciding; workers go on with what they hold."""
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join(10.0)
+        self._log.close()
+
+    def _ticks(self) -> None:
+        while not self._stop.wait(TICK_S):
+            self.coordinator.tick()
+
+
+def coordinator_config(tree: Settings, fixed: int = 0) -> CoordinatorConfig:
+    """The coordinator's part of the settings."""
+    pool = PoolConfig(
+        min_workers=tree.pool.min_workers,
+        max_workers=max(tree.pool.max_workers, tree.pool.min_workers), fixed=fixed,
+    )
+    return CoordinatorConfig(
+        pool=pool, assignment=AssignmentConfig(even=fixed > 1),
+        venues=tuple(venue.id for venue in tree.venues),
+    )

@@ -1,0 +1,128 @@
+"""Puts a stadium together from settings: roster, kernel, journal, snapshots; sources come after.
+
+`StadiumPorts` is what tests replace; `StadiumParts` what one life of a stadium works with.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final
+
+from models.edge.kernel import EdgeKernel
+
+from actors.sources.arrival import ArrivalClock
+from actors.sources.port import Source
+from actors.sources.push import PushSource
+from actors.stadium_feeds import Feeds
+from actors.stadium_journal import Counters, Journal
+from actors.stadium_recovery import save
+from actors.stadium_sources import SourceContext, make_sources, played_in, roster_of
+from cluster.eventlog.open import open_log
+from cluster.eventlog.port import EventLog
+from cluster.settings import EdgeSettings, Settings, VenueSettings
+from cluster.snapshots import SnapshotStore
+from cluster.storage import open_storage
+from models.edge.config import EdgeConfig
+from models.errors import ConfigError
+from models.telemetry.devices import index_of
+
+_MS_NS: Final = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class StadiumPorts:
+    """What a stadium needs from outside; tests give their own."""
+
+    log: EventLog
+    snapshots: SnapshotStore
+    wall_ns: Callable[[], int] = time.time_ns
+
+    @staticmethod
+    def of(settings: dict[str, Any]) -> "StadiumPorts":
+        """The real ones. Raises ConfigError."""
+        tree = Settings.from_dict(settings)
+        log = open_log(tree.log.url, tree.log.segment_bytes)
+        return StadiumPorts(log, SnapshotStore(open_storage(str(Path(tree.data_dir) / "state"))))
+
+
+@dataclass(slots=True)
+class StadiumParts:
+    """A stadium's organs. The feeds are empty until it has recovered: sources need cursors."""
+
+    journal: Journal
+    kernel: EdgeKernel
+    snapshots: SnapshotStore
+    clock: ArrivalClock
+    feeds: Feeds
+    snapshot_every_ns: int
+    sources: Callable[[Counters], list[Source]]
+    push: PushSource | None = None
+    snapshot_bytes: int = 0
+    snapshots_taken: int = 0
+    snapshot_errors: int = 0
+    snapshot_offset: int = -1
+    closed: bool = field(default=False)
+
+    def open_sources(self) -> None:
+        """Make all sources, each at its cursor, and start them. Raises ConfigError."""
+        counters = self.journal.counters
+        self.clock.advance(counters.floor_ns)
+        sources = self.sources(counters)
+        self.feeds = Feeds(sources, self.clock)
+        self.push = next(source for source in sources if isinstance(source, PushSource))
+        if not counters.ended:
+            self.feeds.start()
+
+    def save_snapshot(self) -> None:
+        """Store the state; all effects up to here are durable. Raises FencedError, StorageError."""
+        self.snapshot_bytes = save(self.journal, self.kernel, self.snapshots)
+        self.snapshot_offset = self.journal.counters.raw_offset
+        self.snapshots_taken += 1
+
+    def buffered(self) -> int:
+        """Rows that the kernel holds back for now."""
+        return int(self.kernel.account().buffered)
+
+    def close(self) -> None:
+        """Close sources and log; a second call does nothing."""
+        if not self.closed:
+            self.closed = True
+            self.feeds.close()
+            self.journal.log.close()
+
+
+def build_parts(
+    settings: dict[str, Any], venue: dict[str, Any], ports: StadiumPorts,
+    wake: Callable[[], None],
+) -> StadiumParts:
+    """Everything but the sources, which come after recovery. Raises ConfigError."""
+    tree = Settings.from_dict(settings)
+    place = VenueSettings.model_validate(venue)
+    played = played_in(place)
+    roster = replace(roster_of(place, played), venue_id=place.id, match_id=place.match_id)
+    clock = ArrivalClock(ports.wall_ns, virtual=played is not None)
+
+    def sources(counters: Counters) -> list[Source]:
+        context = SourceContext(tree, place, index_of(roster), clock, wake, ports.wall_ns)
+        return make_sources(context, played, counters.cursors)
+
+    return StadiumParts(
+        Journal(ports.log, roster), EdgeKernel(roster, edge_config(tree.edge)), ports.snapshots,
+        clock, Feeds((), clock), int(tree.pool.snapshot_s * 1e9), sources,
+    )
+
+
+def edge_config(settings: EdgeSettings) -> EdgeConfig:
+    """The kernel's frozen configuration, in ns. Raises ConfigError."""
+    if 1_000 % settings.tick_ms:
+        raise ConfigError(f"edge.tick_ms: {settings.tick_ms} does not divide a second")
+    return EdgeConfig(
+        tick_ns=settings.tick_ms * _MS_NS, lateness_ns=settings.lateness_ms * _MS_NS,
+        late_bound_ns=settings.late_bound_ms * _MS_NS,
+        future_bound_ns=settings.future_bound_ms * _MS_NS, thin=settings.thin,
+        imu_hz=settings.imu_hz, ball_imu_hz=settings.ball_imu_hz,
+        position_hz=settings.position_hz, pre_roll_ns=settings.pre_roll_ms * _MS_NS,
+        post_roll_ns=settings.post_roll_ms * _MS_NS, hot_enter=settings.hot_enter,
+        hot_leave=settings.hot_leave, hot_hold_ns=settings.hot_hold_ms * _MS_NS,
+    )

@@ -1,0 +1,153 @@
+"""Makes a venue's sources from its settings.
+
+A venue plays at most one recording or simulation, which brings its own roster; live sources need a
+roster file otherwise. Pushed packets are always taken, also while a recording plays.
+"""
+
+import ipaddress
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from actors.sources.arrival import ArrivalClock
+from actors.sources.flight import FlightSource, FlightTls
+from actors.sources.played import PlayedSource, Track
+from actors.sources.port import Source
+from actors.sources.push import PushSource
+from actors.sources.recorded import open_recording, read_mapping
+from actors.sources.recording import RecordedTrack
+from actors.sources.simulator import SimulatedTrack
+from actors.sources.udp import UdpSource
+from cluster import settings as tree
+from cluster.certificates import CertificateAuthority, may_send, service_uri
+from cluster.datagram_keys import open_datagram_key
+from models.errors import ConfigError
+from models.simulator.config import START_NS, Faults, MatchConfig
+from models.simulator.match import MatchSimulator
+from models.telemetry.devices import DeviceIndex
+from models.telemetry.roster import Roster
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    """The venue's recording or simulation."""
+
+    source_id: str
+    roster: Roster
+    track: Track
+    speed: float
+
+
+@dataclass(frozen=True, slots=True)
+class SourceContext:
+    """What all sources of a venue share."""
+
+    settings: tree.Settings
+    venue: tree.VenueSettings
+    index: DeviceIndex
+    clock: ArrivalClock
+    wake: Callable[[], None]
+    wall_ns: Callable[[], int]
+
+
+def played_in(venue: tree.VenueSettings) -> Played | None:
+    """The one recording or simulation of `venue`. Raises ConfigError, SchemaError."""
+    found: list[Played] = []
+    for number, source in enumerate(venue.sources):
+        source_id = f"{source.type}-{number}"
+        if isinstance(source, tree.SimulatorSource):
+            simulator = MatchSimulator(_match(source, venue))
+            track: Track = SimulatedTrack(simulator)
+            found.append(Played(source_id, simulator.roster, track, source.speed))
+        elif isinstance(source, tree.FileSource):
+            mapping = read_mapping(Path(source.mapping)) if source.mapping else None
+            recording = open_recording(Path(source.path), mapping)
+            track = RecordedTrack(recording)
+            found.append(Played(source_id, recording.roster, track, source.speed))
+    if len(found) > 1:
+        raise ConfigError(f"venue {venue.id}: one recording or simulation at most")
+    return found[0] if found else None
+
+
+def roster_of(venue: tree.VenueSettings, played: Played | None) -> Roster:
+    """The roster that holds for the venue's devices. Raises ConfigError."""
+    if played is not None:
+        if venue.roster:
+            raise ConfigError(f"venue {venue.id}: a recording brings its own roster")
+        return played.roster
+    if not venue.roster:
+        raise ConfigError(f"venue {venue.id}: live sources need a roster file")
+    try:
+        return Roster.from_json(Path(venue.roster).read_bytes())
+    except OSError as error:
+        raise ConfigError(f"roster {venue.roster}: {error.strerror}") from error
+
+
+def make_sources(
+    context: SourceContext, played: Played | None, cursors: Mapping[str, int]
+) -> list[Source]:
+    """All sources of the venue, each at its cursor, not yet started. Raises ConfigError."""
+    sources: list[Source] = []
+    if played is not None:
+        cursor = cursors.get(played.source_id, 0)
+        sources.append(PlayedSource(played.source_id, played.track, played.speed, cursor))
+    for number, source in enumerate(context.venue.sources):
+        cursor = cursors.get(f"{source.type}-{number}", 0)
+        if isinstance(source, tree.UdpSource):
+            sources.append(_udp(context, source, f"udp-{number}", cursor))
+        elif isinstance(source, tree.FlightSource):
+            sources.append(_flight(context, source, f"flight-{number}", cursor))
+    sources.append(_push(context, cursors))
+    return sources
+
+
+def _match(source: tree.SimulatorSource, venue: tree.VenueSettings) -> MatchConfig:
+    return MatchConfig(
+        seed=source.seed, duration_s=source.duration_s, imu_hz=source.imu_hz,
+        pos_hz=source.pos_hz, ball_hz=source.ball_hz, start_ns=source.start_ns or START_NS,
+        faults=Faults() if source.faults else Faults.none(), venue_id=venue.id,
+        match_id=venue.match_id,
+    )
+
+
+def _udp(context: SourceContext, source: tree.UdpSource, source_id: str, cursor: int) -> Source:
+    key_dir = context.settings.identity.key_dir
+    key = open_datagram_key(key_dir, context.venue.id, source.gateway)
+    return UdpSource(
+        source_id, context.index, context.clock, context.wake, key.verify, source.host,
+        source.port, source.queue_packets, cursor,
+    )
+
+
+def _flight(
+    context: SourceContext, source: tree.FlightSource, source_id: str, cursor: int
+) -> Source:
+    authority = CertificateAuthority(context.settings.identity.key_dir)
+    own = authority.issue_certificate(
+        service_uri(f"stadium-{context.venue.id}"), dns=["localhost"], ips=_address(source.host)
+    )
+    tls = FlightTls(own.certificate, own.key, authority.root_pem())
+    allowed = partial(may_send, venue_id=context.venue.id)
+    return FlightSource(
+        source_id, context.index, context.clock, context.wake, tls, allowed, source.host,
+        source.port, source.queue_batches, cursor,
+    )
+
+
+def _address(host: str) -> list[str]:
+    """The host for the certificate, when it is an address that clients can name."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return []
+    return [] if address.is_unspecified else [host]
+
+
+def _push(context: SourceContext, cursors: Mapping[str, int]) -> PushSource:
+    declared = [s for s in context.venue.sources if isinstance(s, tree.HttpSource)]
+    bound = declared[0].queue_batches if declared else tree.HttpSource().queue_batches
+    return PushSource(
+        "http", context.index, context.clock, context.wake, context.wall_ns, bound,
+        cursors.get("http", 0),
+    )

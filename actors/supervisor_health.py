@@ -1,0 +1,201 @@
+"""HealthWatch: one venue's device health, turned into questions to the failure net and into alarms.
+
+Tails device-health/<venue>, keeps the trends, and every `every_ns` of event time asks the net about
+each device. An alarm is an event `device_failure_predicted` of the device's own stream, numbered by
+the second of its onset, so that a supervisor that is started again cannot raise it twice.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from actors.net_client import NetTask, Prediction
+from cluster.eventlog.port import EventLog, Record
+from cluster.names import events_topic, health_topic
+from models.errors import OffsetError, SchemaError
+from models.events.envelope import Event, to_cloudevent
+from models.nets.contract import FAULT_CLASSES, HEALTH_COLUMNS
+from models.telemetry.roster import Roster
+
+GROUP: Final = "supervisor"
+EVENT_TYPE: Final = "application/cloudevents+json"
+READ_RECORDS: Final = 64
+
+
+class Tracker(Protocol):
+    """What is needed of `models.nets.tracker.FailureTracker`."""
+
+    def push(
+        self, device: NDArray[np.int32], t_ns: NDArray[np.int64], values: NDArray[np.float32]
+    ) -> None: ...
+
+    def features(self, device: NDArray[np.int32]) -> NDArray[np.float32]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class AlarmConfig:
+    """An alarm is raised at `enter` in `confirm` answers in a row, and over below `leave`."""
+
+    every_ns: int = 5_000_000_000
+    enter: float = 0.60
+    leave: float = 0.30
+    confirm: int = 2
+
+
+@dataclass(slots=True)
+class _Alarm:
+    above: int = 0
+    raised: bool = False
+    onset_ns: int = 0
+
+
+class HealthWatch:
+    """`next_offset` is what is read next; what was asked for lies before it."""
+
+    def __init__(
+        self, log: EventLog, roster: Roster, tracker: Tracker, decode: Any, config: AlarmConfig
+    ) -> None:
+        self.venue_id, self.match_id = roster.venue_id, roster.match_id
+        self._log, self._roster, self._tracker, self._decode = log, roster, tracker, decode
+        self._config = config
+        self._topic = health_topic(self.venue_id)
+        self._ids = [device.device_id for device in roster.devices]
+        self._row_of = {d.device_id: row for row, d in reversed(list(enumerate(roster.devices)))}
+        self._seen = np.zeros(len(roster.devices), np.bool_)
+        self._next_ask_ns = 0
+        self._asked_before = log.cursor(self._topic, GROUP)
+        self._alarms: dict[str, _Alarm] = {}
+        self.next_offset = log.describe(self._topic).begin
+        self.unreadable = 0
+
+    def read(self) -> list[NetTask]:
+        """Read on; the questions that are due. Raises LogError."""
+        try:
+            stored = self._log.read(self._topic, self.next_offset, READ_RECORDS)
+        except OffsetError as error:
+            if self.next_offset >= error.begin:
+                raise
+            self.next_offset = error.begin
+            return []
+        tasks: list[NetTask] = []
+        for one in stored:
+            self.next_offset = one.offset + 1
+            try:
+                newest_ns = self._push(self._decode(one.record.payload))
+            except (SchemaError, KeyError, pa.ArrowInvalid):
+                self.unreadable += 1
+                continue
+            # Trends are built up again after a restart; questions are not asked again.
+            if newest_ns >= self._next_ask_ns and one.offset >= self._asked_before:
+                every_ns = self._config.every_ns
+                self._next_ask_ns = (newest_ns // every_ns + 1) * every_ns
+                tasks += self._ask(newest_ns)
+        return tasks
+
+    def commit(self) -> None:
+        """Remember how far questions were asked and answered. Raises LogError."""
+        if self.next_offset > self._asked_before:
+            self._log.commit(self._topic, GROUP, self.next_offset)
+            self._asked_before = self.next_offset
+
+    def judge(self, predictions: list[Prediction]) -> list[Record]:
+        """Event records for the alarms that answers of `worst_of` raise. Raises LogError."""
+        records = []
+        for prediction in predictions:
+            device_id = prediction.task.key[1]
+            if self._advance(device_id, prediction.task.t_ns, _p(prediction)):
+                records.append(self._event(device_id, prediction))
+        return records
+
+    # -- inside ------------------------------------------------------------------------------------
+
+    def _push(self, table: pa.Table) -> int:
+        """Take in health rows; the newest event time in them. Raises KeyError."""
+        if not table.num_rows:
+            return 0
+        rows = self._rows(table.column("device_id"))
+        t_ns = table.column("t_ns").to_numpy().astype(np.int64)
+        values = np.stack([table.column(c).to_numpy() for c in HEALTH_COLUMNS]).astype(np.float32)
+        known = (rows >= 0) & (rows < len(self._seen))
+        order = np.argsort(t_ns[known], kind="stable")
+        device = rows[known][order]
+        self._tracker.push(device, t_ns[known][order], values[:, known][:, order])
+        self._seen[device] = True
+        return int(t_ns.max())
+
+    def _rows(self, column: pa.ChunkedArray) -> NDArray[np.int32]:
+        """Device rows. A device has a row per kind; they are told apart by the dictionary, which is
+        the roster's list of devices, and by name only where it is not."""
+        whole = column.combine_chunks()
+        if isinstance(whole, pa.ChunkedArray):
+            whole = whole.chunk(0)
+        if isinstance(whole, pa.DictionaryArray) and whole.dictionary.to_pylist() == self._ids:
+            rows: NDArray[np.int32] = whole.indices.to_numpy().astype(np.int32)
+            return rows
+        names = whole.cast(pa.string()).to_pylist()
+        return np.array([self._row_of.get(name, -1) for name in names], np.int32)
+
+    def _ask(self, t_ns: int) -> list[NetTask]:
+        devices = np.flatnonzero(self._seen).astype(np.int32)
+        features = self._tracker.features(devices)
+        return [
+            NetTask(
+                "failure", self.venue_id, ("device_id", self._roster.devices[row].device_id), t_ns,
+                features[k], "", self.venue_id, {"device_kind":
+                self._roster.devices[row].kind.value},
+            )
+            for k, row in enumerate(devices.tolist())
+        ]
+
+    def _advance(self, device_id: str, t_ns: int, p_fail: float) -> bool:
+        """Whether the alarm of the device is raised by this answer."""
+        alarm = self._alarms.get(device_id)
+        if alarm is None:
+            before = self._log.last_seq(events_topic(self.venue_id), self._stream(device_id)) >= 0
+            alarm = self._alarms[device_id] = _Alarm(raised=before)
+        if p_fail < self._config.leave:
+            alarm.raised = False
+        if p_fail < self._config.enter:
+            alarm.above = 0
+            return False
+        alarm.above += 1
+        alarm.onset_ns = t_ns if alarm.above == 1 else alarm.onset_ns
+        if alarm.raised or alarm.above < self._config.confirm:
+            return False
+        alarm.raised = True
+        return True
+
+    def _event(self, device_id: str, prediction: Prediction) -> Record:
+        onset_ns = self._alarms[device_id].onset_ns
+        scores = prediction.scores
+        fault = max(FAULT_CLASSES[1:], key=lambda name: scores.get(name, 0.0))
+        event = Event(
+            "device_failure_predicted", self.venue_id, self.match_id, f"supervisor/{device_id}",
+            onset_ns // 1_000_000_000, onset_ns, prediction.task.t_ns, device_id, sub_type=fault,
+            confidence=round(_p(prediction), 4), priority="high",
+            context=(prediction.task.extra["device_kind"], f"source:{prediction.source}"),
+            policy_class="device", metrics={"p_fail": round(_p(prediction), 4)},
+        )
+        return Record(
+            self._stream(device_id), event.seq, event.t_event_ns, to_cloudevent(event), EVENT_TYPE
+        )
+
+    def _stream(self, device_id: str) -> str:
+        return f"supervisor/{self.match_id}/{device_id}"
+
+
+def worst_of(predictions: list[Prediction]) -> list[Prediction]:
+    """The worst answer per time and device, in order: a device may have several sensors."""
+    worst: dict[tuple[int, str], Prediction] = {}
+    for prediction in predictions:
+        key = (prediction.task.t_ns, prediction.task.key[1])
+        if key not in worst or _p(prediction) > _p(worst[key]):
+            worst[key] = prediction
+    return [worst[key] for key in sorted(worst)]
+
+
+def _p(prediction: Prediction) -> float:
+    return prediction.scores["p_fail"]

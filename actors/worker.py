@@ -1,0 +1,369 @@
+"""Worker: tails the log for the flows that it owns, hot ones first, and logs what comes of them.
+
+A plain class with two hands. `step` is one turn of the work: adopt the newest assignment, read,
+work, append, snapshot. `beat` talks to the coordinator: it sends the report that the last step
+published and leaves the answer for the next step. The two may run in threads of their own; they
+share only whole values. Losing the coordinator stops nothing; losing a flow (fenced) drops it at
+once.
+"""
+
+import os
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol
+
+from actors.net_client import PREDICTION_TYPE, NetClient
+from actors.worker_outbox import Outbox
+from actors.worker_snapshots import SnapshotPort
+from actors.worker_venue import Kernel, Stream, Tools, VenueFlows, load_roster
+from cluster.eventlog.port import EventLog
+from cluster.names import insights_topic
+from models.errors import FencedError, LogError, TouchlineError
+from models.flows.pending import PendingConfig, Priority, worst_ages_ns
+from models.latency import LatencyHistogram
+from models.policies.ownership import Assignment, VenueGrant, WorkerReport
+from models.telemetry.roster import Roster
+
+STORE_TRIES: Final = 3
+RETRY_LOAD_NS: Final = 2_000_000_000
+PUBLISH_NS: Final = 50_000_000
+
+
+class CoordinatorPort(Protocol):
+    """How a worker reaches the coordinator; every call may raise CoordinatorAwayError."""
+
+    def register(self, worker_id: int, incarnation: int) -> Assignment: ...
+
+    def heartbeat(self, worker_id: int, report: WorkerReport) -> Assignment: ...
+
+
+class CoordinatorAwayError(TouchlineError):
+    """The coordinator did not answer; it is asked again with the next beat."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerConfig:
+    """`budget_ns`: after so long a turn appends what it has, whatever else waits."""
+
+    snapshot_ns: int = 5_000_000_000
+    budget_ns: int = 20_000_000
+    pending: PendingConfig = field(default_factory=PendingConfig)
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerPorts:
+    """What a worker needs from outside. `clock_ns` is wall clock."""
+
+    log: EventLog
+    snapshots: SnapshotPort
+    coordinator: CoordinatorPort
+    nets: NetClient
+    make_kernel: Callable[[Roster], Kernel]
+    clock_ns: Callable[[], int]
+
+
+@dataclass(frozen=True, slots=True)
+class _Lost:
+    """A grant that could not be kept; the coordinator is told from `tell_ns` on."""
+
+    epoch: int
+    tell_ns: int = 0
+
+
+_NEVER_LOST: Final = _Lost(-1)
+
+
+class Worker:
+    """`incarnation` rises with every start of the same worker."""
+
+    def __init__(
+        self, worker_id: int, incarnation: int, ports: WorkerPorts,
+        config: WorkerConfig | None = None,
+    ) -> None:
+        self.worker_id, self.incarnation = worker_id, incarnation
+        self.config = config or WorkerConfig()
+        self._ports, self._clock_ns = ports, ports.clock_ns
+        self.counters: Counter[str] = Counter()
+        self._outbox = Outbox(ports.log, ports.clock_ns)
+        self._tools = Tools(
+            ports.log, ports.snapshots, self._outbox, Stream(f"worker/{worker_id}/{incarnation}"),
+            ports.clock_ns, LatencyHistogram(), self.counters, ports.make_kernel,
+            self.config.pending,
+        )
+        self._venues: dict[str, VenueFlows] = {}
+        self._inbox: Assignment | None = None
+        self._adopted = Assignment(0)
+        self._registered = False
+        self._lost: dict[tuple[str, int], _Lost] = {}
+        self._due_ns: dict[tuple[str, int], int] = {}
+        self._busy_ns = 0
+        self._gone_rows = self._gone_work = 0
+        self.retired = self.drained = False
+        self.error = ""
+        self.report = WorkerReport(incarnation, 0, self._clock_ns(), pid=os.getpid())
+
+    # -- the coordinator ---------------------------------------------------------------------------
+
+    def beat(self) -> None:
+        """One exchange with the coordinator. Never raises for one that is away."""
+        coordinator = self._ports.coordinator
+        try:
+            if self._registered:
+                answer = coordinator.heartbeat(self.worker_id, self.report)
+            else:
+                answer = coordinator.register(self.worker_id, self.incarnation)
+        except CoordinatorAwayError as error:
+            self.counters["coordinator_away"] += 1
+            self.error = str(error)
+            return
+        self._registered = answer.known
+        self._inbox = answer
+
+    # -- the work ----------------------------------------------------------------------------------
+
+    def step(self) -> bool:
+        """One bounded turn; False when there was nothing to do."""
+        start_ns = self._clock_ns()
+        if not self._outbox.flush():
+            self._handle_fenced()
+            self._publish()
+            return False
+        self._handle_fenced()
+        adopted = self._adopt()
+        moved = self._read() or adopted
+        moved = self._work(start_ns) or moved
+        moved = self._collect_predictions() or moved
+        if self._outbox.flush():
+            self._handle_fenced()
+            self._store_one()
+        now_ns = self._clock_ns()
+        if moved:
+            self._busy_ns += now_ns - start_ns
+        if adopted or now_ns - self.report.now_ns >= PUBLISH_NS:
+            self._publish()
+        return moved
+
+    def idle(self) -> bool:
+        """Whether all that was read is done and durable, and every net has answered."""
+        waiting = any(ages[p] for ages in self._ages() for p in Priority)
+        owners = [(v, row) for v, flows in self._venues.items() for row in flows.epochs]
+        return not waiting and not len(self._outbox) and not any(map(self._ports.nets.busy, owners))
+
+    def _read(self) -> bool:
+        count = 0
+        for flows in self._venues.values():
+            try:
+                count += flows.read()
+            except LogError as error:
+                self.counters["read_failed"] += 1
+                self.error = str(error)
+        return count > 0
+
+    def _work(self, start_ns: int) -> bool:
+        """Batches until nothing waits or the budget is spent; the venues take turns."""
+        moved, turn = False, True
+        while turn:
+            turn = False
+            for flows in list(self._venues.values()):
+                work = flows.backlog.next_work()
+                if work is not None:
+                    self._ports.nets.submit(flows.work(work))
+                    if work.held[-1].record.final:
+                        self._due_ns.update({(flows.venue_id, row): 0 for row in work.subjects})
+                    moved = turn = True
+            if self._clock_ns() - start_ns > self.config.budget_ns:
+                break
+        return moved
+
+    def _collect_predictions(self) -> bool:
+        predictions = self._ports.nets.poll()
+        for prediction in predictions:
+            task = prediction.task
+            record = self._tools.stream.record(task.t_ns, prediction.encode(), PREDICTION_TYPE)
+            self._outbox.put(insights_topic(task.venue_id), record, 0)
+        return bool(predictions)
+
+    # -- assignments -------------------------------------------------------------------------------
+
+    def _adopt(self) -> bool:
+        """Make what we hold what the newest assignment says. All effects are durable here."""
+        wanted, self._inbox = self._inbox, None
+        if wanted is None:
+            return False
+        if wanted.retired or not wanted.known:
+            # Others own our flows by now: nothing of ours may be stored.
+            self.retired = self.retired or wanted.retired
+            for flows in self._venues.values():
+                self._forget(flows, list(flows.epochs))
+            self._adopted = Assignment(0)
+            return True
+        if wanted.epoch < self._adopted.epoch:
+            return False
+        changed = self._release_unwanted(wanted)
+        for venue_id, grant in sorted(wanted.venues.items()):
+            changed = self._take_granted(venue_id, grant) or changed
+        self._adopted = wanted
+        self.drained = wanted.drain and not any(f.epochs for f in self._venues.values())
+        return changed
+
+    def _release_unwanted(self, wanted: Assignment) -> bool:
+        changed = False
+        for venue_id, flows in list(self._venues.items()):
+            grant = wanted.venues.get(venue_id)
+            if grant is None or grant.roster_offset != flows.roster_offset:
+                keep: dict[int, int] = {}
+            else:
+                keep = grant.subjects
+            leaving = [row for row, epoch in flows.epochs.items() if keep.get(row) != epoch]
+            if leaving:
+                self._hand_over(flows, leaving)
+                changed = True
+            if not flows.epochs and not keep:
+                self._gone_rows += flows.rows_n
+                self._gone_work += flows.work_n
+                del self._venues[venue_id]
+        return changed
+
+    def _hand_over(self, flows: VenueFlows, rows: list[int]) -> None:
+        """Store flows for their next owner, then let go of them. One that cannot be stored is let
+        go all the same: its next owner replays more."""
+        self._ports.nets.settle({(flows.venue_id, row) for row in rows})
+        self._collect_predictions()
+        self._outbox.flush()
+        for row in rows:
+            for _ in range(STORE_TRIES):
+                try:
+                    flows.store(row)
+                    break
+                except FencedError:
+                    break
+                except (OSError, TouchlineError):
+                    self.counters["snapshot_failed"] += 1
+        self._forget(flows, rows)
+
+    def _take_granted(self, venue_id: str, grant: VenueGrant) -> bool:
+        flows = self._venues.get(venue_id)
+        held = flows.epochs if flows is not None else {}
+        fresh = {
+            row: epoch for row, epoch in grant.subjects.items()
+            if row not in held and self._lost.get((venue_id, row), _NEVER_LOST).epoch < epoch
+        }
+        if not fresh:
+            return False
+        try:
+            if flows is None:
+                roster = load_roster(self._ports.log, venue_id, grant.roster_offset)
+                flows = VenueFlows(self._tools, roster, grant.roster_offset)
+            failed = flows.take(fresh)
+        except TouchlineError as error:
+            self.error = str(error)
+            failed = list(fresh)
+        else:
+            self._venues[venue_id] = flows
+        now_ns = self._clock_ns()
+        for row in fresh:
+            self._lost.pop((venue_id, row), None)
+            # Spread over the interval, so that no turn has to store them all.
+            phase = (row * 7919 % 64) / 64
+            self._due_ns[venue_id, row] = now_ns + int((0.5 + phase) * self.config.snapshot_ns)
+        for row in failed:
+            # Whatever stands in the way gets time to pass before the coordinator tries again.
+            self._lost[venue_id, row] = _Lost(fresh[row], now_ns + RETRY_LOAD_NS)
+        return True
+
+    def _handle_fenced(self) -> None:
+        """Drop flows that others have taken over, at once and without storing anything."""
+        for stream in sorted(self._outbox.take_fenced()):
+            for venue_id, flows in self._venues.items():
+                rows = [row for row in flows.epochs if flows.streams[row] == stream]
+                for row in rows:
+                    self.counters["flows_fenced"] += 1
+                    self._lost[venue_id, row] = _Lost(flows.epochs[row])
+                self._forget(flows, rows)
+
+    def _forget(self, flows: VenueFlows, rows: list[int]) -> None:
+        self._ports.nets.settle({(flows.venue_id, row) for row in rows})
+        self._outbox.drop({flows.streams[row] for row in rows})
+        for row in rows:
+            self._due_ns.pop((flows.venue_id, row), None)
+        flows.release(rows)
+
+    # -- snapshots and report ----------------------------------------------------------------------
+
+    def _store_one(self) -> None:
+        """Snapshot the flow that is most overdue, if any is. Everything is durable here.
+
+        A flow whose windows are still with the nets waits (another snapshot interval at most): a
+        restart from the snapshot would not ask them again.
+        """
+        now_ns = self._clock_ns()
+        due = [(due_ns, key) for key, due_ns in self._due_ns.items() if due_ns <= now_ns]
+        for due_ns, (venue_id, row) in sorted(due):
+            patient = now_ns - due_ns < self.config.snapshot_ns
+            if patient and self._ports.nets.busy((venue_id, row)):
+                continue
+            self._due_ns[venue_id, row] = now_ns + self.config.snapshot_ns
+            try:
+                if not self._venues[venue_id].store(row):
+                    continue
+                self.counters["snapshots"] += 1
+            except FencedError:
+                self.counters["flows_fenced"] += 1
+                self._lost[venue_id, row] = _Lost(self._venues[venue_id].epochs[row])
+                self._forget(self._venues[venue_id], [row])
+            except (OSError, TouchlineError) as error:
+                self.counters["snapshot_failed"] += 1
+                self.error = str(error)
+            return
+
+    def _ages(self) -> list[dict[Priority, int]]:
+        now_ns = self._clock_ns()
+        return [flows.backlog.ages_ns(now_ns) for flows in self._venues.values()]
+
+    def _publish(self) -> None:
+        venues = self._venues
+        worst = worst_ages_ns(self._ages())
+        durable = not len(self._outbox)
+        lost: dict[str, tuple[int, ...]] = {}
+        now_ns = self._clock_ns()
+        for (venue_id, row), one in sorted(self._lost.items(), key=lambda item: item[0]):
+            if one.tell_ns <= now_ns:
+                lost[venue_id] = (*lost.get(venue_id, ()), row)
+        self.report = WorkerReport(
+            self.incarnation, self._adopted.epoch, now_ns,
+            held={v: dict(flows.epochs) for v, flows in venues.items()},
+            offsets={v: flows.backlog.offsets() for v, flows in venues.items()},
+            final={v: tuple(sorted(f.final)) for v, f in venues.items() if durable},
+            hot={v: tuple(sorted(f.backlog.hot() & f.epochs.keys())) for v, f in venues.items()},
+            lost=lost,
+            backlog_s={str(p): age_ns / 1e9 for p, age_ns in worst.items()},
+            work_n=self._gone_work + sum(f.work_n for f in venues.values()),
+            rows_n=self._gone_rows + sum(f.rows_n for f in venues.values()),
+            busy_ns=self._busy_ns,
+            latency={
+                "log": self._tools.read_latency.to_dict(),
+                "worker": self._outbox.latency.to_dict(), "net": self._ports.nets.latency.to_dict(),
+            },
+            counters={**self.counters, **self._ports.nets.counters, **self._totals()},
+            error=self._outbox.error or self.error, pid=os.getpid(),
+        )
+
+    def _totals(self) -> dict[str, int]:
+        outbox = self._outbox
+        return {
+            "appended": outbox.appended, "repeated": outbox.repeated,
+            "append_failures": outbox.failures,
+            "held_records": sum(f.backlog.held_records for f in self._venues.values()),
+            "held_bytes": sum(f.backlog.held_bytes for f in self._venues.values()),
+        }
+
+    def stats(self) -> dict[str, Any]:
+        """How the worker stands, as JSON values, for people."""
+        report = self.report
+        return {
+            "worker_id": self.worker_id, "incarnation": self.incarnation, "pid": report.pid,
+            "epoch": report.epoch, "flows": {v: len(rows) for v, rows in report.held.items()},
+            "backlog_s": report.backlog_s, "rows_n": report.rows_n, "busy_s": report.busy_ns / 1e9,
+            "counters": report.counters, "error": report.error, "drained": self.drained,
+        }

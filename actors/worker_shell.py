@@ -1,0 +1,142 @@
+"""WorkerShell: a worker as a process: its ports from settings, a thread that works, one that beats.
+
+`ray.remote` is applied where it is launched. A constructor call is a new incarnation, so a worker
+that Ray restarts registers anew and gets its flows again. A fault of ours in the loop ends the
+process, so that the restart is a clean one.
+"""
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+from actors.net_client import NetClient, served_nets
+from actors.worker import CoordinatorAwayError, CoordinatorPort, Worker, WorkerConfig, WorkerPorts
+from cluster.eventlog.open import open_log
+from cluster.names import COORDINATOR, RAY_NAMESPACE
+from cluster.settings import Settings
+from cluster.snapshots import SnapshotStore
+from cluster.storage import open_storage
+from models.flows.kernel import FlowKernel
+from models.policies.ownership import Assignment, WorkerReport
+
+BEAT_S: Final = 0.5
+EXIT_CODE: Final = 70
+_log = logging.getLogger("touchline.worker")
+
+
+class RayCoordinator:
+    """The coordinator by its actor name, looked up anew whenever it did not answer."""
+
+    def __init__(self, name: str = COORDINATOR, timeout_s: float = 5.0) -> None:
+        self._name, self._timeout_s = name, timeout_s
+        self._handle: Any = None
+
+    def register(self, worker_id: int, incarnation: int) -> Assignment:
+        """Raises CoordinatorAwayError."""
+        return self._ask("register", worker_id, incarnation)
+
+    def heartbeat(self, worker_id: int, report: WorkerReport) -> Assignment:
+        """Raises CoordinatorAwayError."""
+        return self._ask("heartbeat", worker_id, report)
+
+    def _ask(self, method: str, *args: Any) -> Assignment:
+        import ray
+
+        try:
+            if self._handle is None:
+                self._handle = ray.get_actor(self._name, namespace=RAY_NAMESPACE)
+            answer = getattr(self._handle, method).remote(*args)
+            assignment: Assignment = ray.get(answer, timeout=self._timeout_s)
+        except (ray.exceptions.RayError, ValueError) as error:
+            self._handle = None
+            raise CoordinatorAwayError(f"{type(error).__name__}: {str(error)[:200]}") from error
+        return assignment
+
+
+def snapshot_store(tree: Settings) -> SnapshotStore:
+    """Where flow state and the coordinator's table are kept."""
+    return SnapshotStore(open_storage(str(Path(tree.data_dir) / "snapshots")))
+
+
+class WorkerShell:
+    """One worker of the pool. `coordinator` None: the named Ray actor."""
+
+    def __init__(
+        self, settings: dict[str, Any], worker_id: int,
+        coordinator: CoordinatorPort | None = None, autostart: bool = True,
+        on_fault: Callable[[int], None] = os._exit,
+    ) -> None:
+        tree = Settings.from_dict(settings)
+        clock_ns = time.time_ns
+        self._nets = NetClient(served_nets() if tree.serve.nets else None, clock_ns)
+        self._log = open_log(tree.log.url, tree.log.segment_bytes)
+        ports = WorkerPorts(
+            self._log, snapshot_store(tree), coordinator or RayCoordinator(), self._nets,
+            FlowKernel, clock_ns,
+        )
+        config = WorkerConfig(snapshot_ns=int(tree.pool.snapshot_s * 1e9))
+        self.worker = Worker(worker_id, time.time_ns(), ports, config)
+        self._poll_s = tree.pool.poll_ms / 1e3
+        self._on_fault = on_fault
+        self._stop = threading.Event()
+        self._beat_now = threading.Event()
+        self._threads = [
+            threading.Thread(target=self._work, name=f"worker-{worker_id}", daemon=True),
+            threading.Thread(target=self._beats, name=f"beats-{worker_id}", daemon=True),
+        ]
+        if autostart:
+            self.start()
+
+    def start(self) -> None:
+        """Begin to work and to beat."""
+        for thread in self._threads:
+            thread.start()
+
+    def ping(self) -> int:
+        """Answers while the process lives: its pid."""
+        return os.getpid()
+
+    def stats(self) -> dict[str, Any]:
+        """How the worker stands, for people."""
+        return self.worker.stats()
+
+    def report(self) -> WorkerReport:
+        """What the next heartbeat says."""
+        return self.worker.report
+
+    def stop(self) -> None:
+        """Stop working. Flows that are still held go on elsewhere from their snapshots."""
+        self._stop.set()
+        self._beat_now.set()
+        for thread in self._threads:
+            if thread.is_alive():
+                thread.join(10.0)
+        self._nets.close()
+        self._log.close()
+
+    def _work(self) -> None:
+        worker, epoch = self.worker, -1
+        try:
+            while not self._stop.is_set() and not worker.retired:
+                moved = worker.step()
+                if worker.report.epoch != epoch:
+                    # A hand-over waits for this word of ours.
+                    epoch = worker.report.epoch
+                    self._beat_now.set()
+                if not moved:
+                    self._stop.wait(self._poll_s)
+        except BaseException:
+            _log.exception("worker %d stops at a fault of its own", worker.worker_id)
+            # Not at once, so that a fault that comes back at every start does not spin.
+            self._stop.wait(1.0)
+            self._on_fault(EXIT_CODE)
+
+    def _beats(self) -> None:
+        while not self._stop.is_set() and not self.worker.retired:
+            self.worker.beat()
+            self._beat_now.wait(BEAT_S)
+            self._beat_now.clear()

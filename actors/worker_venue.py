@@ -1,0 +1,258 @@
+"""VenueFlows: one worker's flows of one venue: kernel, backlog, and what their records turn into.
+
+Reads and decodes telemetry, runs the flow kernel on the batches that the backlog chooses, and
+hands effects to the outbox and to the nets. Loads and stores flow snapshots. Decides nothing about
+who owns what. Offsets are those of the venue's telemetry topic, rows are rows of
+`Roster.subjects`.
+"""
+
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from actors.net_client import NetTask, fits
+from actors.worker_outbox import Outbox
+from actors.worker_snapshots import FlowSnapshot, SnapshotPort, flow_key, flow_stream
+from cluster.eventlog.port import EventLog, Record, StoredRecord
+from cluster.names import events_topic, insights_topic, roster_topic, telemetry_topic
+from models.errors import LogError, OffsetError, SchemaError, TouchlineError
+from models.events.envelope import Event, to_cloudevent
+from models.flows.pending import Backlog, Held, PendingConfig, Read, Work
+from models.flows.states import encode_states
+from models.latency import LatencyHistogram
+from models.telemetry.devices import index_of
+from models.telemetry.record import TelemetryRecord, decode_record
+from models.telemetry.roster import Roster
+
+STATES_TYPE: Final = "application/vnd.touchline.states"
+EVENT_TYPE: Final = "application/cloudevents+json"
+PIN_NS: Final = 60_000_000_000
+"""A flow stays hot so long after a man-down event."""
+PINNING: Final = frozenset({"man_down"})
+
+
+class Kernel(Protocol):
+    """What is needed of `models.flows.kernel.FlowKernel`."""
+
+    def handle(
+        self, records: Sequence[TelemetryRecord], subjects: NDArray[np.int32]
+    ) -> Any: ...
+
+    def snapshot(self, subjects: NDArray[np.int32]) -> bytes: ...
+
+    def restore(self, payload: bytes) -> Any: ...
+
+    def forget(self, subjects: NDArray[np.int32]) -> None: ...
+
+
+@dataclass(slots=True)
+class Stream:
+    """The worker's own stream of insights: its name, and the next number in it."""
+
+    name: str
+    seq: int = 0
+
+    def record(self, t_ns: int, payload: bytes, content_type: str) -> Record:
+        record = Record(self.name, self.seq, t_ns, payload, content_type)
+        self.seq += 1
+        return record
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What the venues of a worker share."""
+
+    log: EventLog
+    snapshots: SnapshotPort
+    outbox: Outbox
+    stream: Stream
+    clock_ns: Callable[[], int]
+    read_latency: LatencyHistogram
+    counters: Counter[str]
+    make_kernel: Callable[[Roster], Kernel]
+    pending: PendingConfig
+
+
+def load_roster(log: EventLog, venue_id: str, offset: int) -> Roster:
+    """The roster at `offset` of the venue's roster topic. Raises LogError, ConfigError."""
+    found = log.read(roster_topic(venue_id), offset, 1)
+    if not found or found[0].offset != offset:
+        raise LogError(f"{roster_topic(venue_id)}: no roster at {offset}")
+    return Roster.from_json(found[0].record.payload)
+
+
+class VenueFlows:
+    """`epochs` are the flows held, with the epoch of their grant."""
+
+    def __init__(self, tools: Tools, roster: Roster, roster_offset: int) -> None:
+        self.tools = tools
+        self.venue_id, self.match_id = roster.venue_id, roster.match_id
+        self.roster_offset = roster_offset
+        self.subject_ids = [subject.subject_id for subject in roster.subjects]
+        self.streams = [flow_stream(self.match_id, name) for name in self.subject_ids]
+        self.row_of = roster.subject_row()
+        self.epochs: dict[int, int] = {}
+        self.final: set[int] = set()
+        self.backlog = Backlog(tools.pending)
+        self.rows_n = self.work_n = 0
+        self._rows_of = index_of(roster).rows_of
+        self._kernel = tools.make_kernel(roster)
+        self._stored: dict[int, int] = {}
+        self._telemetry = telemetry_topic(self.venue_id)
+
+    # -- flows -------------------------------------------------------------------------------------
+
+    def take(self, grants: Mapping[int, int]) -> list[int]:
+        """Take over flows (row -> epoch) from their snapshots; those that could not be loaded.
+
+        Raises LogError when the log does not answer; nothing is taken then.
+        """
+        begin = self.tools.log.describe(self._telemetry).begin
+        offsets: dict[int, int] = {}
+        lost = []
+        for row, epoch in sorted(grants.items()):
+            try:
+                offsets[row] = self._load(row, begin)
+            except (OSError, TouchlineError):
+                self.tools.counters["flow_load_failed"] += 1
+                lost.append(row)
+                continue
+            self.epochs[row] = epoch
+            self._stored[row] = offsets[row]
+        self.backlog.add(offsets)
+        return lost
+
+    def release(self, rows: Iterable[int]) -> None:
+        """Let go of flows; whoever wants their state has stored it before."""
+        gone = [row for row in rows if row in self.epochs]
+        for row in gone:
+            del self.epochs[row]
+            self._stored.pop(row, None)
+            self.final.discard(row)
+            self.backlog.remove(row)
+        if gone:
+            self._kernel.forget(np.array(gone, np.int32))
+
+    def store(self, row: int) -> bool:
+        """Snapshot a flow whose effects are all durable; False when nothing has changed since.
+
+        Raises FencedError, StorageError (a TouchlineError), OSError.
+        """
+        offset = self.backlog.offsets()[row]
+        if self._stored.get(row) == offset:
+            return False
+        state = self._kernel.snapshot(np.array([row], np.int32))
+        snapshot = FlowSnapshot(offset, row in self.final, state)
+        key = flow_key(self.venue_id, self.match_id, self.subject_ids[row])
+        self.tools.snapshots.put(key, snapshot.encode(), self.epochs[row])
+        self._stored[row] = offset
+        return True
+
+    def _load(self, row: int, begin: int) -> int:
+        """Restore a flow; the offset from which it goes on."""
+        key = flow_key(self.venue_id, self.match_id, self.subject_ids[row])
+        rows = np.array([row], np.int32)
+        self._kernel.forget(rows)
+        found = self.tools.snapshots.get(key)
+        if found is None:
+            return begin
+        try:
+            snapshot = FlowSnapshot.decode(found[0])
+            self._kernel.restore(snapshot.state)
+        except SchemaError:
+            # Written by a version that this one cannot read: the log still has it all.
+            self.tools.counters["flow_snapshot_unreadable"] += 1
+            self._kernel.forget(rows)
+            return begin
+        if snapshot.final:
+            self.final.add(row)
+        if snapshot.offset < begin:
+            self.tools.counters["records_trimmed_unread"] += begin - snapshot.offset
+        return max(snapshot.offset, begin)
+
+    # -- reading -----------------------------------------------------------------------------------
+
+    def read(self) -> int:
+        """Read what the backlog has room for; how many records came. Raises LogError."""
+        count = 0
+        for wish in self.backlog.reads():
+            try:
+                stored = self.tools.log.read(
+                    self._telemetry, wish.offset, wish.max_records, wish.max_bytes
+                )
+            except OffsetError as error:
+                if wish.offset >= error.begin:
+                    raise
+                self.tools.counters["records_trimmed_unread"] += error.begin - wish.offset
+                self.backlog.feed(wish, [], error.begin)
+                continue
+            if stored:
+                count += len(stored)
+                self._feed(wish, stored)
+        return count
+
+    def _feed(self, wish: Read, stored: Sequence[StoredRecord]) -> None:
+        now_ns = self.tools.clock_ns()
+        held = []
+        for one in stored:
+            try:
+                record = decode_record(one.record.payload, self._rows_of)
+            except SchemaError:
+                self.tools.counters["records_unreadable"] += 1
+                continue
+            if record.match_id != self.match_id:
+                self.tools.counters["records_of_other_match"] += 1
+                continue
+            self.rows_n += record.rows
+            held.append(Held(one.offset, record, len(one.record.payload), one.t_append_ns, now_ns))
+        self.tools.read_latency.record([now_ns - one.t_append_ns for one in stored])
+        self.backlog.feed(wish, held, stored[-1].offset + 1)
+
+    # -- work --------------------------------------------------------------------------------------
+
+    def work(self, work: Work) -> list[NetTask]:
+        """Handle a batch: effects go to the outbox, windows for the nets are given back."""
+        records = [held.record for held in work.held]
+        effects = self._kernel.handle(records, np.array(work.subjects, np.int32))
+        self._put_events(effects.events, records)
+        topic, stream = insights_topic(self.venue_id), self.tools.stream
+        for rows in effects.states:
+            if len(rows.t_ns):
+                payload = encode_states(rows, self.subject_ids)
+                record = stream.record(int(rows.t_ns[-1]), payload, STATES_TYPE)
+                self.tools.outbox.put(topic, record, 0)
+        for held in work.held:
+            self.tools.outbox.done_with(held.t_read_ns)
+        if records[-1].final:
+            self.final.update(work.subjects)
+        self.work_n += len(work.held) * len(work.subjects)
+        self.backlog.done(work)
+        return [self._task(window) for window in effects.windows if fits(window.kind, window.data)]
+
+    def _put_events(self, events: Sequence[Event], records: Sequence[TelemetryRecord]) -> None:
+        topic = events_topic(self.venue_id)
+        starts = [record.t_from_ns for record in records]
+        for event in events:
+            # The flow that made it, which need not be its subject: a pass is made by the ball's.
+            row = self.row_of[event.stream.removeprefix("flow/")]
+            behind = records[max(bisect_right(starts, event.t_detected_ns) - 1, 0)]
+            payload = to_cloudevent(event, behind.marks.get("source", 0))
+            record = Record(
+                self.streams[row], event.seq, event.t_event_ns, payload, EVENT_TYPE
+            )
+            self.tools.outbox.put(topic, record, self.epochs[row])
+            if event.type in PINNING:
+                self.backlog.pin(row, event.t_detected_ns + PIN_NS)
+
+    def _task(self, window: Any) -> NetTask:
+        subject = ("subject_id", self.subject_ids[window.subject])
+        return NetTask(
+            window.kind, self.venue_id, subject, int(window.t_ns),
+            np.asarray(window.data, np.float32), window.event_id, (self.venue_id, window.subject),
+        )
+

@@ -1,0 +1,288 @@
+"""A running system: everything that is started for a run, watched, and stopped again.
+
+The order of the start matters: readers before writers, so that the first sample already finds its
+way to the end. `stop` undoes whatever `start` has done so far.
+"""
+
+import json
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from cluster.connection import connect, disconnect
+from cluster.eventlog.open import open_log
+from cluster.identity import open_issuer
+from cluster.names import SERVE_APP, worker_actor
+from cluster.settings import Settings
+from models.errors import TouchlineError
+from models.latency import LatencyHistogram
+
+ASK_S = 10.0
+READY_S = 120.0
+STATES_THAT_END = ("failed", "fenced")
+SEVERITY = ("ok", "waiting", "silent", "degraded", "failed")
+
+
+class StartError(TouchlineError):
+    """A part of the system did not come up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """`done` in [0, 1]; `mark` changes as long as anything moves; `failure` is final."""
+
+    done: float
+    text: str
+    finished: bool
+    mark: tuple[Any, ...]
+    failure: str = ""
+
+
+class Session:
+    """`fixed_workers` 0 leaves the pool elastic."""
+
+    def __init__(self, settings: Settings, fixed_workers: int = 0) -> None:
+        self.settings = settings
+        self.venues = [venue.id for venue in settings.venues]
+        self._fixed = fixed_workers
+        self._actors: dict[str, Any] = {}
+        self._stats: dict[str, dict[str, Any]] = {}
+        self._status: dict[str, Any] = {}
+        self._serving = False
+        self._connected = False
+        self._data = Path(settings.data_dir)
+        self._data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.log = open_log(settings.log.url, settings.log.segment_bytes)
+
+    # -- start and stop ---------------------------------------------------------------------------
+
+    def start(self, say: Callable[[str], None] = print) -> None:
+        """Bring up everything; returns when the sources play. Raises StartError, ConfigError."""
+        begun_s = time.monotonic()
+        connect(self.settings)
+        self._connected = True
+        say(f"Ray is up ({time.monotonic() - begun_s:.1f} s)")
+        from actors import launch
+
+        self._actors["twin"] = launch.launch_twin_store(self.settings)
+        self._actors["coordinator"] = launch.launch_coordinator(self.settings, self._fixed)
+        self._serve()
+        self._ask("twin", "ping", limit_s=READY_S)
+        self._status = self._ask("coordinator", "status", limit_s=READY_S)
+        self._actors["supervisor"] = launch.launch_supervisor(self.settings)
+        for venue in self.venues:
+            self._actors[f"stadium/{venue}"] = launch.launch_stadium(self.settings, venue)
+        nets = "with nets" if self.settings.serve.nets else "rules only"
+        say(f"pool, twins and Serve ({nets}) are up ({time.monotonic() - begun_s:.1f} s)")
+
+    def _serve(self) -> None:
+        """The HTTP interface and the nets; returns when they answer."""
+        import logging
+
+        from ray import serve
+
+        from serve.app import build, http_options
+
+        self._serving = True
+        logging.getLogger("ray.serve").setLevel(logging.WARNING)
+        serve.start(http_options=http_options(self.settings))
+        app = build({"settings": self.settings.to_dict()})
+        serve.run(app, name=SERVE_APP, route_prefix="/")
+
+    def finish(self, limit_s: float = 60.0) -> bool:
+        """End every match: take what sources hold, and wait for the final records downstream."""
+        for venue in self.venues:
+            self._ask(f"stadium/{venue}", "finish")
+        end_s = time.monotonic() + limit_s
+        while time.monotonic() < end_s:
+            if self.progress().finished:
+                return True
+            time.sleep(0.25)
+        return False
+
+    def stop(self) -> None:
+        """Stop what runs; harmless twice, and after a start that failed half-way."""
+        import contextlib
+
+        if self._connected:
+            import ray
+            from ray import serve
+
+            with contextlib.suppress(Exception):  # what is dead already needs no stop
+                for name in [n for n in self._actors if n.startswith("stadium/")]:
+                    ray.get(self._actors[name].stop.remote(), timeout=ASK_S)
+            with contextlib.suppress(Exception):
+                # A cluster of our own ends with us, whole; Serve's own shutdown would only take time.
+                if self._serving and self.settings.ray.address != "local":
+                    serve.shutdown()
+            with contextlib.suppress(Exception):
+                self._end_actors()
+            disconnect()
+            self._connected = False
+        self.log.close()
+
+    def _end_actors(self) -> None:
+        import ray
+
+        for name in ("supervisor", "coordinator", "twin", *self._actors):
+            handle = self._actors.pop(name, None)
+            if handle is not None:
+                ray.kill(handle)
+        for worker in self._status.get("workers", ()):
+            try:
+                ray.kill(ray.get_actor(worker_actor(int(worker))))
+            except ValueError:
+                continue
+
+    # -- watching ---------------------------------------------------------------------------------
+
+    def progress(self) -> Progress:
+        """How far it is; an actor that is being restarted keeps its last word meanwhile."""
+        for venue in self.venues:
+            stats = self._ask(f"stadium/{venue}", "stats", default={})
+            if stats:
+                self._stats[venue] = stats
+        self._status = self._ask("coordinator", "status", default=self._status) or self._status
+        stats = list(self._stats.values())
+        shares = [_share(one) for one in stats]
+        done = sum(shares) / max(len(self.venues), 1)
+        rows = sum(one.get("account", {}).get("in", 0) for one in stats)
+        lag = self._status.get("lag_records", 0)
+        size = self._status.get("size", 0)
+        finished = (
+            len(stats) == len(self.venues) and all(one.get("done") for one in stats)
+            and bool(self._status.get("all_final")) and self._caught_up()
+        )
+        failed = [
+            f"{one.get('venue_id', 'venue')}: {one.get('error')}"
+            for one in stats if one.get("state") in STATES_THAT_END
+        ]
+        text = f"{rows:,} samples, {size} workers, {lag} records behind"
+        mark = (rows, lag, self._status.get("rows_n"), finished)
+        found = Progress(done, text, finished, mark, "; ".join(failed))
+        self._note(found)
+        return found
+
+    def _caught_up(self) -> bool:
+        ops = self._ask("twin", "ops", default={})
+        return bool(ops) and not any(ops["lag_records"].values())
+
+    def _note(self, progress: Progress) -> None:
+        """Leave pids and progress where operators and tests find them."""
+        workers = self._status.get("workers", {})
+        pids = {f"worker/{k}": w["pid"] for k, w in workers.items() if w.get("pid")}
+        pids |= {f"stadium/{v}": s["pid"] for v, s in self._stats.items() if s.get("pid")}
+        pids |= _replica_pids()
+        for name, body in (
+            ("processes.json", pids), ("progress.json", {"done": progress.done}),
+        ):
+            path = self._data / f".{name}.new"
+            path.write_text(json.dumps(body))
+            path.replace(self._data / name)
+
+    def stadium_stats(self) -> dict[str, dict[str, Any]]:
+        """The newest word of every stadium."""
+        self.progress()
+        return self._stats
+
+    def pool(self) -> dict[str, Any]:
+        """The pool's part of the report."""
+        status = self._status
+        return {
+            "min": status.get("min_size", 0), "max": status.get("max_size", 0),
+            "decisions": status.get("decisions", []),
+        }
+
+    def latency(self) -> dict[str, LatencyHistogram]:
+        """Stage -> histogram, over all actors."""
+        stages: dict[str, LatencyHistogram] = {}
+        sources = [one.get("latency", {}) for one in self._stats.values()]
+        sources += [
+            self._ask("coordinator", "latency", default={}), self._ask("twin", "latency",
+            default={})
+        ]
+        for source in sources:
+            for stage, values in source.items():
+                stages.setdefault(stage,
+                LatencyHistogram()).merge(LatencyHistogram.from_dict(values))
+        return stages
+
+    def fatigue(self) -> dict[str, dict[str, float]]:
+        """The fatigue net's newest word per athlete."""
+        found: dict[str, dict[str, float]] = {}
+        for venue in self.venues:
+            for one in self._ask("twin", "predictions", venue, default={}).get("fatigue", ()):
+                scores = one["scores"]
+                if one.get("source") == "net":
+                    found[one["subject_id"]] = {
+                        "index": scores["mid"], "low": scores["low"], "high": scores["high"]
+                    }
+        return found
+
+    def devices(self) -> list[dict[str, Any]]:
+        """One entry per device: the worst status of its streams, and what may fail."""
+        merged: dict[str, dict[str, Any]] = {}
+        for venue in self.venues:
+            for row in self._ask("twin", "devices", venue, default=[]):
+                held = merged.setdefault(
+                    row["id"], {"id": row["id"], "status": "ok", "faults": [], "failure_p": 0.0}
+                )
+                held["status"] = max(held["status"], row["status"], key=_severity)
+                held["faults"] = sorted({*held["faults"], *row["faults"]})
+                held["failure_p"] = max(held["failure_p"], row["failure_p"])
+        return [merged[key] for key in sorted(merged)]
+
+    def links(self) -> dict[str, str]:
+        """Where to look. The page's token is in the fragment, which no server is sent."""
+        serve, ray = self.settings.serve, self.settings.ray
+        token = open_issuer(self.settings.identity).mint("operator", "medical")
+        base = f"http://{serve.host}:{serve.port}"
+        found = {"page": f"{base}/#token={token}", "API": f"{base}/docs"}
+        if ray.dashboard and ray.address == "local":
+            found["dashboard"] = f"http://127.0.0.1:{ray.dashboard_port}"
+        return found
+
+    def _ask(
+        self, actor: str, method: str, *args: Any, default: Any = None, limit_s: float = ASK_S
+    ) -> Any:
+        """An actor's answer; `default` when there is one and the actor is away for now."""
+        import ray
+
+        try:
+            return ray.get(getattr(self._actors[actor], method).remote(*args), timeout=limit_s)
+        except (ray.exceptions.RayError, KeyError) as error:
+            if default is None:
+                raise StartError(f"{actor}: {type(error).__name__}: {error}"[:500]) from error
+            return default
+
+
+def _share(stats: Mapping[str, Any]) -> float:
+    """How much of a venue's bounded sources has been played."""
+    shares = [
+        1.0 if one.get("done") else one.get("cursor", 0) / one["total"]
+        for one in stats.get("sources", ()) if one.get("total")
+    ]
+    return sum(shares) / len(shares) if shares else float(bool(stats.get("done")))
+
+
+def _severity(status: str) -> int:
+    return SEVERITY.index(status) if status in SEVERITY else 0
+
+
+def _replica_pids() -> dict[str, int]:
+    """Serve replicas among our own processes, by the titles that Ray gives them."""
+    found: dict[str, int] = {}
+    for process in psutil.Process(os.getpid()).children(recursive=True):
+        try:
+            title = " ".join(process.cmdline())
+        except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
+            continue
+        prefix = f"ray::ServeReplica:{SERVE_APP}:"
+        if title.startswith(prefix):
+            found["replica/" + title.removeprefix(prefix).split()[0]] = process.pid
+    return found

@@ -1,0 +1,61 @@
+"""Which events the flow kernel makes: code, name, names of the metrics, data class, priority.
+
+The code is what compiled kernels write; everything else is added when an `Event` is built. Policy
+classes: "tracking" (on the pitch, may be sold), "physical" (load of a person), "health".
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+(
+    SPRINT, ACCELERATION, DECELERATION, BOUT, IMPACT, COLLISION, JUMP, FALL, TURN, FATIGUE_AMBER,
+    FATIGUE_RED, FATIGUE_CLEAR, MAN_DOWN, KICK, GAIN, PASS, SHOT, GOAL_CANDIDATE, BALL_OUT,
+) = range(19)
+
+
+@dataclass(frozen=True, slots=True)
+class EventSpec:
+    """`metrics` name the values in the order in which the kernel writes them, units at the end;
+    `subs` name the sub types by number."""
+
+    type: str
+    metrics: tuple[str, ...]
+    policy_class: str = "tracking"
+    priority: str = "normal"
+    subs: tuple[str, ...] = ("",)
+
+
+_EFFORT = ("duration_s", "peak_mps2", "speed_before_mps", "speed_after_mps", "distance_m", "held_s")
+_RUN = ("duration_s", "peak_mps", "mean_mps", "distance_m", "held_s", "threshold_mps")
+_HIT = ("peak_g", "speed_mps", "dv_mps", "gyro", "other_m")
+_FATIGUE = ("index", "low", "high", "minutes", "coverage", "dbal_share")
+
+CATALOG: Final[tuple[EventSpec, ...]] = (
+    EventSpec("sprint", _RUN),
+    EventSpec("acceleration", _EFFORT),
+    EventSpec("deceleration", _EFFORT),
+    EventSpec("high_intensity_bout", _RUN, "physical"),
+    EventSpec("impact", _HIT, "physical"),
+    EventSpec("collision", _HIT, "physical", "high"),
+    EventSpec("jump", ("flight_s", "height_m", "push_g", "landing_g")),
+    EventSpec("fall", ("peak_g", "tilt_deg"), "physical", "high"),
+    EventSpec("change_of_direction", ("angle_deg", "speed_before_mps", "speed_after_mps")),
+    EventSpec("fatigue_amber", _FATIGUE, "health", "high", ("rising", "falling")),
+    EventSpec("fatigue_red", _FATIGUE, "health", "high", ("rising",)),
+    EventSpec("fatigue_clear", _FATIGUE, "health", "normal", ("falling",)),
+    EventSpec("man_down", ("down_s", "tilt_deg", "speed_mps"), "health", "medical"),
+    EventSpec("kick", ("speed_mps", "peak_mps2", "distance_m"), subs=("position", "sensor")),
+    EventSpec("possession_gain", ("held_s",), subs=("", "home", "away")),
+    EventSpec(
+        "pass", ("length_m", "duration_s", "speed_mps"), subs=("complete", "intercepted"),
+    ),
+    EventSpec(
+        "shot", ("speed_mps", "goal_distance_m", "arrives_s", "target_y_m", "target_z_m"),
+        priority="high", subs=("off_target", "on_target"),
+    ),
+    EventSpec(
+        "goal_candidate", ("probability", "cross_y_m", "cross_z_m", "beyond_m", "speed_mps"),
+        priority="high",
+    ),
+    EventSpec("ball_out", ("speed_mps",), subs=("touchline", "goal_line")),
+)

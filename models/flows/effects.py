@@ -1,0 +1,172 @@
+"""What a call of the flow kernel gives: events, state rows, windows for the nets."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.events import catalog as C  # noqa: N812
+from models.events.envelope import Event
+from models.flows import layout as L  # noqa: N812
+from models.flows.config import ALGO_VERSION, FlowConfig
+from models.flows.states import StateRows, is_whole
+from models.flows.tables import (
+    N_EVENTS,
+    N_FATIGUE,
+    N_FINALS,
+    N_STATES,
+    N_WINDOWS,
+    Outputs,
+)
+from models.telemetry.roster import Roster
+
+DECIMALS: Final = 6
+_EFFORT = ("effort_enter_mps2", "effort_leave_mps2", "effort_hold_s")
+_RUN = ("sprint_hold_s", "sprint_leave_mps")
+_HIT = ("impact_g", "impact_sd", "collision_m")
+_LEVEL = ("fatigue_amber", "fatigue_red", "fatigue_hold_s")
+THRESHOLDS: Final[dict[int, tuple[str, ...]]] = {
+    C.SPRINT: _RUN, C.BOUT: _RUN, C.ACCELERATION: _EFFORT, C.DECELERATION: _EFFORT,
+    C.IMPACT: _HIT, C.COLLISION: _HIT, C.JUMP: ("jump_free_g", "jump_land_g"),
+    C.FALL: ("fall_tilt_deg",), C.TURN: ("turn_deg", "turn_min_mps"), C.FATIGUE_AMBER: _LEVEL,
+    C.FATIGUE_RED: _LEVEL, C.FATIGUE_CLEAR: _LEVEL, C.MAN_DOWN: ("man_down_s", "fall_tilt_deg"),
+    C.KICK: ("touch_m", "touch_dv_mps", "kick_mps2"), C.GAIN: ("touch_m",),
+    C.PASS: ("pass_min_m", "touch_m"), C.SHOT: ("shot_mps", "shot_within_s"),
+    C.GOAL_CANDIDATE: ("goal_sigma_m",), C.BALL_OUT: (),
+}
+"""Thresholds that an event carries among its metrics, as `limit_*`."""
+
+
+@dataclass(frozen=True, slots=True)
+class NetWindow:
+    """Input of a net. kind "event": data (9, 256) float32 around `t_ns`, `event_id` of the rule
+    event there or ""; kind "fatigue": data (8,) float32. Layouts: `models.nets.contract`."""
+
+    kind: str
+    subject: int
+    t_ns: int
+    event_id: str
+    data: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class FlowEffects:
+    """Events by detection time; state rows of persons and of balls, provisional and final."""
+
+    events: list[Event]
+    states: list[StateRows]
+    windows: list[NetWindow]
+
+
+class EffectBuilder:
+    """Collects drained buffers of one call and turns them into effects."""
+
+    def __init__(self, roster: Roster, config: FlowConfig) -> None:
+        self.roster = roster
+        self.limits = {
+            code: {f"limit_{name}": getattr(config, name) for name in names}
+            for code, names in THRESHOLDS.items()
+        }
+        self.metadata = config.describe()
+        self.ball = np.array([s.role == "ball" for s in roster.subjects] or [False])
+        self.parts: list[list[NDArray[np.generic]]] = [[] for _ in range(10)]
+
+    def drain(self, out: Outputs) -> None:
+        """Take what is in `out` and empty it."""
+        counts = (N_EVENTS, N_EVENTS, N_STATES, N_STATES, N_FINALS, N_FINALS, N_WINDOWS, N_WINDOWS,
+                  N_FATIGUE, N_FATIGUE)
+        for part, buffer, count in zip(self.parts, out[1:], counts, strict=True):
+            if out.n[count]:
+                part.append(buffer[: out.n[count]].copy())
+        out.n[:] = 0
+
+    def build(self) -> FlowEffects:
+        """The effects, in an order that does not depend on how the work was split."""
+        event_i, event_f, state_i, state_f, final_i, final_f, window_i, window_f, tired_i, tired_f = (
+            np.concatenate(part) if part else None for part in self.parts
+        )
+        self.parts = [[] for _ in range(10)]
+        events = [] if event_i is None else self._events(event_i, event_f)
+        states = self._states(state_i, state_f, False) + self._states(final_i, final_f, True)
+        windows = [] if window_i is None else self._windows(window_i, window_f)
+        if tired_i is not None:
+            windows += [
+                NetWindow("fatigue", int(s), int(t), "", data)
+                for (s, t), data in zip(tired_i, tired_f, strict=True)
+            ]
+        windows.sort(key=lambda w: (w.t_ns, w.subject, w.kind))
+        return FlowEffects(events, states, windows)
+
+    def _events(self, head: NDArray[np.int64], body: NDArray[np.float64]) -> list[Event]:
+        order = np.lexsort((head[:, 5], head[:, 0], head[:, 4]))
+        plain = zip(head[order].tolist(), body[order].tolist(), strict=True)
+        return [self._event(ints, floats) for ints, floats in plain]
+
+    def _event(self, ints: list[int], floats: list[float]) -> Event:
+        s, code, sub, t_event, t_detected, seq, other = ints
+        spec = C.CATALOG[code]
+        who, context = self._people(code, s, other)
+        metrics = {
+            name: round(value, DECIMALS)
+            for name, value in zip(spec.metrics, floats[5:], strict=False)
+            if value == value
+        }
+        place = [None if v != v else round(v, DECIMALS) for v in floats[:4]]
+        return Event(
+            spec.type, self.roster.venue_id, self.roster.match_id,
+            f"flow/{self.roster.subjects[s].subject_id}", seq, t_event, t_detected,
+            self.roster.subjects[who].subject_id, self.roster.subjects[who].team,
+            spec.subs[sub], *place, round(floats[4], DECIMALS), priority=spec.priority,
+            context=context, algo_version=ALGO_VERSION, policy_class=spec.policy_class,
+            metrics={**metrics, **self.limits[code]},
+        )
+
+    def _people(self, code: int, s: int, other: int) -> tuple[int, tuple[str, ...]]:
+        """Whom an event is about, and who else has part in it."""
+        subjects = self.roster.subjects
+        if code == C.PASS:
+            giver, taker = divmod(other, len(subjects))
+            return giver, (f"receiver:{subjects[taker].subject_id}",)
+        if code == C.COLLISION and other >= 0:
+            return s, (f"other:{subjects[other].subject_id}",)
+        if self.ball[s] and other >= 0:
+            return other, (f"ball:{subjects[s].subject_id}",)
+        return s, ()
+
+    def _states(
+        self, head: NDArray[np.int64] | None, body: NDArray[np.float64] | None, final: bool
+    ) -> list[StateRows]:
+        if head is None or body is None:
+            return []
+        found = []
+        ball = self.ball[head[:, 1]]
+        for mask, names in ((~ball, L.PERSON_COLUMNS), (ball, L.BALL_COLUMNS)):
+            if not mask.any():
+                continue
+            mine, values = head[mask], body[mask]
+            order = np.lexsort((mine[:, 1], mine[:, 0]))
+            columns = {
+                name: _column(name, values[order, at]) for at, name in enumerate(names)
+            }
+            subject = mine[order, 1].astype(np.int32)
+            found.append(StateRows(mine[order, 0], subject, columns, final, self.metadata))
+        return found
+
+    def _windows(
+        self, head: NDArray[np.int64], body: NDArray[np.float32]
+    ) -> list[NetWindow]:
+        return [
+            NetWindow("event", s, t_ns, self._event_id(s, seq) if seq >= 0 else "", data)
+            for (s, t_ns, seq), data in zip(head.tolist(), body, strict=True)
+        ]
+
+    def _event_id(self, s: int, seq: int) -> str:
+        stream = f"flow/{self.roster.subjects[s].subject_id}"
+        return Event("", self.roster.venue_id, self.roster.match_id, stream, seq, 0, 0).event_id
+
+
+def _column(name: str, values: NDArray[np.float64]) -> NDArray[np.float64] | NDArray[np.int32]:
+    return values.astype(np.int32) if is_whole(name) else values
+
+

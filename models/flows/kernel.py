@@ -1,0 +1,123 @@
+"""FlowKernel: the one door of the twins of a venue. Records in, events and states and windows out.
+
+Owns the state of the flows that it is asked to process, nothing about which those are. A flow reads
+the rows of its own subject, and for context (nearest player, ball distance) the positions in the
+same records, never another flow's state: results do not depend on who owns what. Compiled kernels
+take one pass over the rows of a flow in order of time, so that cuts of the stream cannot show.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.flows import inputs
+from models.flows import layout as L  # noqa: N812
+from models.flows.ball_walk import walk_ball
+from models.flows.config import STATE_STEP_NS, FlowConfig
+from models.flows.effects import EffectBuilder, FlowEffects
+from models.flows.person_walk import walk_persons
+from models.flows.snapshot import dump, load, new_twins, reset_rows
+from models.flows.subjects import DeviceMap, params_of
+from models.flows.tables import Outputs
+from models.nets.contract import EVENT_WINDOW, FATIGUE_FEATURES
+from models.telemetry.record import TelemetryRecord
+from models.telemetry.roster import Role, Roster
+
+LEAST_EVENTS = 8192
+MOST_GROWTH = 24
+
+
+class FlowKernel:
+    """Twins of the subjects of one roster. State: about 16 kB per subject plus 24 B per pair."""
+
+    def __init__(self, roster: Roster, config: FlowConfig | None = None) -> None:
+        self.roster = roster
+        self.config = config or FlowConfig()
+        self.config.check()
+        assert EVENT_WINDOW == (9, L.RING), EVENT_WINDOW
+        self._devices = DeviceMap(roster)
+        self._params = params_of(roster)
+        self._count = len(roster.subjects)
+        self._is_ball = np.array([s.role == Role.BALL for s in roster.subjects], np.bool_)
+        balls = np.flatnonzero(self._is_ball)
+        self._ball_row = int(balls[0]) if balls.size else 0
+        self._half = (roster.pitch_length_m / 2.0, roster.pitch_width_m / 2.0)
+        self._twins = new_twins(self._count)
+        self._cursor = np.zeros(self._count, np.int64)
+        self._builder = EffectBuilder(roster, self.config)
+        self.forget(np.arange(self._count, dtype=np.int32))
+
+    def handle(
+        self, records: Sequence[TelemetryRecord], subjects: NDArray[np.int32]
+    ) -> FlowEffects:
+        """Process consecutive `records` for `subjects` (rows of the roster), each exactly once."""
+        if not records or not len(subjects) or not self._count:
+            return FlowEffects([], [], [])
+        rows = np.unique(np.asarray(subjects, np.int64))
+        persons = rows[self._params[rows, L.P_PERSON] > 0.0]
+        balls = rows[self._is_ball[rows]]
+        whole = (records, self._devices, self._count)
+        positions, fixes = inputs.positions_of(*whole), inputs.fixes_of(*whole)
+        end_ns, final = records[-1].t_to_ns, records[-1].final
+        out = self._outputs(records, len(rows), 1)
+        if persons.size:
+            motions, hearts = inputs.motions_of(*whole), inputs.hearts_of(*whole)
+            done, grown = 0, 1
+            while done < persons.size:
+                reached = walk_persons(
+                    persons, done, self._twins, self._params, self.config, positions, motions,
+                    hearts, fixes, self._ball_row, end_ns, final, out,
+                )
+                if reached < persons.size:
+                    grown = grown if reached > done else grown + 1
+                    out = self._larger(out, records, len(rows), grown)
+                done = reached
+        if balls.size:
+            knocks = inputs.knocks_of(*whole)
+            for row in balls.tolist():
+                grown = 1
+                while not walk_ball(
+                    row, self._twins, self._params, self.config, positions, fixes, knocks,
+                    self._half, self._cursor, end_ns, final, out,
+                ):
+                    grown += 1
+                    out = self._larger(out, records, len(rows), grown)
+        self._builder.drain(out)
+        return self._builder.build()
+
+    def snapshot(self, subjects: NDArray[np.int32]) -> bytes:
+        """The flows `subjects` as bytes: everything that `handle` remembers of them."""
+        return dump(self._twins, self.roster, [int(row) for row in subjects])
+
+    def restore(self, payload: bytes) -> NDArray[np.int32]:
+        """Take over the flows in `payload`; returns their rows. Raises SchemaError."""
+        return np.array(load(self._twins, self.roster, payload), np.int32)
+
+    def forget(self, subjects: NDArray[np.int32]) -> None:
+        """Make `subjects` flows that have seen nothing."""
+        reset_rows(self._twins, np.asarray(subjects, np.int32), self._is_ball, self._params)
+
+    def _larger(
+        self, out: Outputs, records: Sequence[TelemetryRecord], flows: int, grown: int
+    ) -> Outputs:
+        """Drained buffers, twice as large for each step in `grown`. A flow that does not fit has
+        not been touched, so it is simply tried again."""
+        assert grown <= MOST_GROWTH, grown
+        self._builder.drain(out)
+        return self._outputs(records, flows, grown)
+
+    def _outputs(self, records: Sequence[TelemetryRecord], flows: int, grown: int) -> Outputs:
+        scale = 2 ** (grown - 1)
+        span_ns = max(records[-1].t_to_ns - records[0].t_from_ns, 0)
+        steps = min(span_ns // STATE_STEP_NS, 40_000) + 4
+        events, states = LEAST_EVENTS * scale, (flows * steps + 64) * scale
+        windows, tired = (steps + 32) * scale, (flows * (steps // 40 + 2) + 16) * scale
+        return Outputs(
+            np.zeros(5, np.int64),
+            np.empty((events, L.EVENT_INTS), np.int64), np.empty((events, L.EVENT_FLOATS)),
+            np.empty((states, 2), np.int64), np.empty((states, L.STATE_WIDTH)),
+            np.empty((flows + 1, 2), np.int64), np.empty((flows + 1, L.STATE_WIDTH)),
+            np.empty((windows, 3), np.int64), np.empty((windows, 9, L.RING), np.float32),
+            np.empty((tired, 2), np.int64), np.empty((tired, len(FATIGUE_FEATURES)), np.float32),
+        )

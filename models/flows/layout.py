@@ -1,0 +1,111 @@
+"""Where a flow keeps what: columns of the state rows, of the parameter rows, of the outputs.
+
+State is three arrays with one row per subject: float64 `f`, int64 `i` (times in ns, counters) and
+the Kalman row; numbers here are their columns. Kernels use these names as compile-time constants.
+"""
+
+from typing import Final
+
+NONE_NS: Final = -(2**62)
+"""A time that never was."""
+NEVER: Final = 2**62
+"""A time, or grid slot, that will not come."""
+
+RING: Final = 256
+BINS: Final = 31
+BIN_NS: Final = 10_000_000_000
+HISTORY: Final = 16
+TRACK: Final = 32
+PENDING: Final = 4
+
+# ---- float64 columns of a person's state -------------------------------------------------------
+(
+    SPEED, LAG1, LAG2, ACCEL, DIST, Z1, Z2, Z3, Z4, Z5, HMLD, MAX_SPEED, SPRINT_DIST, WORK, POWER,
+    DBAL, WBAL, LOAD, LOAD_SLOW, IMPACT_LOAD, HR, HR_TIME, HR_SUM, TRIMP_B, TRIMP_E, TRIMP_S,
+    TRIMP_L, INTENSITY, POS_COVER, IMU_COVER, HR_COVER, TILT_X, TILT_Y, TILT_Z, G_LAST, G_BEFORE,
+    STEP_MEAN, STEP_VAR, STEP_PERIOD, PEAK_G, PUSH_G, FI, FI_LOW, FI_HIGH, HMLD_POWER_TIME,
+    BALL_X, BALL_Y, HELD0, HELD1, HELD2, HELD3, HELD4, HELD5, FELL_G,
+    TURN_DEG, TURN_OLD, TURN_NOW, LAND_G,
+) = range(58)
+BOUT_WIDTH: Final = 10
+SPRINT: Final = 58
+BOUT: Final = SPRINT + BOUT_WIDTH
+EFFORT_UP: Final = BOUT + BOUT_WIDTH
+EFFORT_DOWN: Final = EFFORT_UP + BOUT_WIDTH
+HIST_X: Final = EFFORT_DOWN + BOUT_WIDTH
+"""Velocity history: `HISTORY` pairs (vx, vy), newest at `HIST_AT`."""
+PEND_G: Final = HIST_X + 2 * HISTORY
+PERSON_F: Final = PEND_G + PENDING
+
+# ---- int64 columns of a person's state -----------------------------------------------------------
+(
+    T_FIRST, T_POS, T_IMU, T_HR, NEXT_STATE, NEXT_DUE, NEXT_GRID, EVENT_SEQ, POS_RANK, SPRINT_N,
+    BOUT_N, ACC_N, DEC_N, ACC_SHORT_N, DEC_SHORT_N, IMPACT_N, COLLISION_N, JUMP_N, STEP_N, TURN_N,
+    FALL_N, GATED_N, T_HIST, HIST_AT, T_TURN, T_GYRO, T_STEP, IMPACT_DUE, T_PEAK, T_IMPACT,
+    T_FREE, T_PUSH, T_LANDING, FREE_NS, T_DOWN_FROM, T_DOWN_ARMED, T_TILTED, T_FALL_ARMED,
+    FATIGUE_LEVEL, T_ABOVE, T_BELOW, BIN_AT, BIN_N, T_BIN_END, T_BALL, T_WINDOW, G_LAST_T,
+    T_RED_ABOVE, FELL, T_LAST, PEND_NEXT, T_SETTLED,
+) = range(52)
+BOUT_I: Final = 4
+SPRINT_I: Final = 52
+BOUT_BOUT_I: Final = SPRINT_I + BOUT_I
+EFFORT_UP_I: Final = BOUT_BOUT_I + BOUT_I
+EFFORT_DOWN_I: Final = EFFORT_UP_I + BOUT_I
+HIST_T: Final = EFFORT_DOWN_I + BOUT_I
+PEND_GRID: Final = HIST_T + HISTORY
+PEND_SEQ: Final = PEND_GRID + PENDING
+PEND_T: Final = PEND_SEQ + PENDING
+PERSON_I: Final = PEND_T + PENDING
+
+# ---- ten-second bins of a person (the last row sums the whole match) -----------------------------
+B_TIME, B_DIST, B_HSR, B_LOAD, B_EFFORTS, B_WORK, B_HR, B_HR_TIME, B_DBAL = range(9)
+BIN_WIDTH: Final = 9
+
+# ---- ball state: float64, int64 ------------------------------------------------------------------
+(
+    KX, KY, KZ, KVX, KVY, KVZ, KPP, KPV, KVV, K_DIST, K_MAX, K_COVER, K_HOME_S, K_AWAY_S, K_IN_PLAY,
+    K_NEAR, K_TOUCH_X, K_TOUCH_Y, K_PASS_V, K_OLD_X, K_OLD_Y, K_OLD_Z, K_SPEED, K_KICK_A, K_BEYOND,
+    K_CROSS_Y, K_CROSS_Z, K_SHOT_X, K_SHOT_Y, K_ALIVE_S,
+) = range(30)
+TRACK_X: Final = 30
+BALL_F: Final = TRACK_X + 3 * TRACK
+(
+    KT_FIRST, KT_POS, KT_IMU, KT_NEXT_STATE, KT_NEXT_DUE, K_SEQ, K_KICK_N, K_TOUCH_N, K_PASS_N,
+    K_STEAL_N, K_SHOT_N, K_OUT_N, K_GOAL_N, K_TEAM, K_OWNER, KT_KICK, KT_TOUCH, K_TOUCHER, K_NEAREST,
+    KT_NEAR, KT_SHOT_DUE, KT_SHOT, K_SHOOTER, K_OUTSIDE, K_GOAL_SENT, TRACK_AT, TRACK_N, KT_BOUND,
+    K_REFUSED_N, KT_PASS, KT_LAST,
+) = range(31)
+TRACK_T: Final = 31
+BALL_I: Final = TRACK_T + TRACK
+
+FLOATS: Final = max(PERSON_F, BALL_F)
+INTS: Final = max(PERSON_I, BALL_I)
+
+# ---- parameter row of a subject ------------------------------------------------------------------
+(
+    P_E1, P_E2, P_E3, P_E4, P_CS, P_DPRIME, P_CP, P_WPRIME, P_REST, P_HRMAX, P_WOMAN, P_TEAM,
+    P_PERSON,
+) = range(13)
+PARAMS: Final = 13
+
+# ---- state columns as given out, in order --------------------------------------------------------
+PERSON_COLUMNS: Final = (
+    "x_m", "y_m", "speed_mps", "accel_mps2", "distance_m", "z1_m", "z2_m", "z3_m", "z4_m", "z5_m",
+    "hsr_m", "sprint_n", "sprint_m", "max_speed_mps", "acc_n", "dec_n", "acc_short_n",
+    "dec_short_n", "bout_n", "turn_n", "impact_n", "collision_n", "fall_n", "jump_n", "step_n",
+    "cadence_spm", "player_load_au", "player_load_slow_au", "impact_load_au", "hr_bpm",
+    "hr_mean_bpm", "hr_pct", "trimp", "trimp_edwards", "trimp_stagno", "trimp_lucia", "dbal_m",
+    "dbal_pct", "wbal_jkg", "metabolic_power_wkg", "metabolic_work_jkg", "hmld_m",
+    "fatigue_index", "fatigue_low", "fatigue_high", "fatigue_level", "coverage", "imu_coverage",
+    "hr_coverage", "age_ms", "imu_age_ms", "hr_age_ms", "intensity", "gated_n",
+)
+BALL_COLUMNS: Final = (
+    "x_m", "y_m", "z_m", "speed_mps", "max_speed_mps", "distance_m", "kick_n", "touch_n", "poss_team",
+    "poss_subject", "poss_home_s", "poss_away_s", "pass_n", "intercepted_n", "shot_n", "out_n",
+    "goal_candidate_n", "in_play", "nearest_m", "coverage", "age_ms", "imu_age_ms", "refused_n",
+)
+STATE_WIDTH: Final = max(len(PERSON_COLUMNS), len(BALL_COLUMNS))
+EVENT_INTS: Final = 7
+"""Columns of an event's integers: subject, code, sub code, t_event, t_detected, seq, other."""
+EVENT_FLOATS: Final = 12
+"""Columns of an event's floats: x, y, x_end, y_end, confidence, then up to seven metrics."""

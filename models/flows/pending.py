@@ -1,0 +1,350 @@
+"""Backlog: what a worker has read of one venue's telemetry and not yet done for each of its flows.
+
+Pure. Decoded records are held in *lanes*: a lane is one read position with the records behind it
+and the flows that live off them; each flow has its own progress, the offset that it wants next.
+There is one lane as long as all flows keep up. A flow that comes from a snapshot further back, or
+calm flows that lag so far that they would hold up reading, get a lane of their own until they have
+caught up.
+
+Work is chosen hot flows first, with all that is held for them; calm flows follow in bounded
+batches, and at least once in `hot_run` + 1 batches. Flows with equal progress share a batch.
+Nothing is shed: calm flows wait, and what waits is in the log. A flow has at most one batch in
+flight.
+"""
+
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from models.telemetry.record import TelemetryRecord
+
+
+class Priority(StrEnum):
+    """Class of a flow. Hot: high intensity now, or pinned (man down)."""
+
+    HOT = "hot"
+    CALM = "calm"
+
+
+@dataclass(frozen=True, slots=True)
+class PendingConfig:
+    """Bounds of one lane (`max_records`, `max_bytes`), of a calm batch, of lanes, and fairness.
+
+    together     a backlog up to so many records is done for hot and calm flows in one batch
+    live_ns      lagging calm flows are set aside only while reading is this close to the end
+    """
+
+    max_records: int = 256
+    max_bytes: int = 32 << 20
+    read_records: int = 64
+    calm_batch: int = 32
+    together: int = 4
+    hot_run: int = 6
+    max_lanes: int = 4
+    live_ns: int = 2_000_000_000
+
+    def __post_init__(self) -> None:
+        assert 1 <= self.calm_batch <= self.max_records, self
+        assert self.max_lanes >= 1, self
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A decoded record: its offset and size in the log, when it was appended and read (wall ns)."""
+
+    offset: int
+    record: TelemetryRecord
+    size_bytes: int
+    t_append_ns: int
+    t_read_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """A wish: read up to so much from `offset` for lane number `lane`."""
+
+    lane: int
+    offset: int
+    max_records: int
+    max_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """Handle `held`, in order, for `subjects`; then call `Backlog.done`."""
+
+    subjects: tuple[int, ...]
+    held: tuple[Held, ...]
+    priority: Priority
+
+    @property
+    def next_offset(self) -> int:
+        return self.held[-1].offset + 1
+
+
+@dataclass(slots=True)
+class _Lane:
+    number: int
+    next_offset: int
+    held: list[Held] = field(default_factory=list)
+    progress: dict[int, int] = field(default_factory=dict)
+    size_bytes: int = 0
+
+    @property
+    def low(self) -> int:
+        """The lowest offset that a flow may want here without reading again."""
+        return self.held[0].offset if self.held else self.next_offset
+
+    def index(self, offset: int) -> int:
+        return bisect_left(self.held, offset, key=lambda held: held.offset)
+
+    def behind(self, subject: int) -> int:
+        return len(self.held) - self.index(self.progress[subject])
+
+    def let_go(self) -> None:
+        """Forget what every flow has done; a lane without flows forgets all."""
+        count = self.index(min(self.progress.values())) if self.progress else len(self.held)
+        if count:
+            self.size_bytes -= sum(held.size_bytes for held in self.held[:count])
+            del self.held[:count]
+
+
+class Backlog:
+    """Flows of one venue. Subjects are rows of the roster, offsets those of the telemetry topic."""
+
+    def __init__(self, config: PendingConfig | None = None) -> None:
+        self.config = config or PendingConfig()
+        self._lanes: list[_Lane] = []
+        self._made = 0
+        self._hot: frozenset[int] = frozenset()
+        self._hot_as_of = -1
+        self._pinned: dict[int, int] = {}
+        self._in_flight: set[int] = set()
+        self._hot_in_a_row = 0
+
+    # -- flows -------------------------------------------------------------------------------------
+
+    def add(self, offsets: Mapping[int, int]) -> None:
+        """Take in flows: subject -> the offset that it wants next."""
+        # Rearmost first, so that one lane serves all whose snapshots lie close together.
+        for subject, offset in sorted(offsets.items(), key=lambda item: (item[1], item[0])):
+            assert self._lane_of(subject) is None, subject
+            self._join(subject, offset)
+
+    def remove(self, subject: int) -> None:
+        """Forget a flow; unknown ones are no fault."""
+        lane = self._lane_of(subject)
+        self._in_flight.discard(subject)
+        self._pinned.pop(subject, None)
+        if lane is not None:
+            del lane.progress[subject]
+            self._tidy()
+
+    def offsets(self) -> dict[int, int]:
+        """subject -> the offset that it wants next."""
+        return {s: offset for lane in self._lanes for s, offset in lane.progress.items()}
+
+    def pin(self, subject: int, until_ns: int) -> None:
+        """Hold a flow hot up to event time `until_ns`, whatever its intensity."""
+        self._pinned[subject] = max(self._pinned.get(subject, 0), until_ns)
+
+    def hot(self) -> frozenset[int]:
+        """Flows that are hot by the newest record read, or pinned."""
+        return self._hot | self._pinned.keys()
+
+    # -- reading -----------------------------------------------------------------------------------
+
+    def reads(self) -> list[Read]:
+        """What to read now, within the bounds; lanes without flows read nothing."""
+        wishes = []
+        for lane in list(self._lanes):
+            self._set_aside(lane)
+            room = self.config.max_records - len(lane.held)
+            room_bytes = self.config.max_bytes - lane.size_bytes
+            if lane.progress and room > 0 and room_bytes > 0:
+                records = min(room, self.config.read_records)
+                wishes.append(Read(lane.number, lane.next_offset, records, room_bytes))
+        return wishes
+
+    def feed(self, read: Read, held: Sequence[Held], next_offset: int) -> None:
+        """Take in what came of `read`; `next_offset` follows the last record, decodable or not."""
+        lane = next((one for one in self._lanes if one.number == read.lane), None)
+        if lane is None or lane.next_offset != read.offset:
+            return
+        lane.next_offset = max(next_offset, lane.next_offset)
+        lane.held.extend(held)
+        lane.size_bytes += sum(one.size_bytes for one in held)
+        if held and held[-1].record.seq > self._hot_as_of:
+            newest = held[-1].record
+            self._hot_as_of = newest.seq
+            self._hot = frozenset(newest.flows.subject[newest.flows.hot].tolist())
+            ended = [s for s, until_ns in self._pinned.items() if until_ns <= newest.t_to_ns]
+            for subject in ended:
+                del self._pinned[subject]
+        lane.let_go()
+
+    # -- work --------------------------------------------------------------------------------------
+
+    def next_work(self) -> Work | None:
+        """The batch to do now, or None; its flows are in flight until `done` or `remove`."""
+        hot, calm = self._groups()
+        work: Work | None = None
+        if hot and (not calm or self._hot_in_a_row < self.config.hot_run):
+            work = self._hot_work(hot, calm)
+            self._hot_in_a_row += 1
+        elif calm:
+            work = self._calm_work(calm)
+            self._hot_in_a_row = 0
+        if work is not None:
+            self._in_flight.update(work.subjects)
+        return work
+
+    def done(self, work: Work) -> None:
+        """`work` was done: its flows (those that are still here) want what follows."""
+        for subject in work.subjects:
+            self._in_flight.discard(subject)
+            lane = self._lane_of(subject)
+            if lane is not None:
+                lane.progress[subject] = max(lane.progress[subject], work.next_offset)
+        self._tidy()
+
+    def ages_ns(self, now_ns: int) -> dict[Priority, int]:
+        """Age of the oldest record that waits for a flow of each class; 0 when none waits."""
+        hot, ages = self.hot(), {Priority.HOT: 0, Priority.CALM: 0}
+        for lane in self._lanes:
+            for subject, offset in lane.progress.items():
+                index = lane.index(offset)
+                if index < len(lane.held):
+                    priority = Priority.HOT if subject in hot else Priority.CALM
+                    age_ns = now_ns - lane.held[index].t_append_ns
+                    ages[priority] = max(ages[priority], age_ns)
+        return ages
+
+    @property
+    def held_records(self) -> int:
+        return sum(len(lane.held) for lane in self._lanes)
+
+    @property
+    def held_bytes(self) -> int:
+        return sum(lane.size_bytes for lane in self._lanes)
+
+    @property
+    def lanes(self) -> int:
+        return len(self._lanes)
+
+    # -- inside ------------------------------------------------------------------------------------
+
+    def _groups(self) -> tuple[list["_Group"], list["_Group"]]:
+        """Waiting flows by (lane, progress), hot and calm, those that wait longest first."""
+        hot = self.hot()
+        found: dict[tuple[bool, int, int], _Group] = {}
+        for lane in self._lanes:
+            for subject, offset in lane.progress.items():
+                if subject in self._in_flight:
+                    continue
+                index = lane.index(offset)
+                if index < len(lane.held):
+                    key = (subject in hot, lane.number, index)
+                    group = found.setdefault(key, _Group(lane, index))
+                    group.subjects.append(subject)
+        ordered = sorted(found.items(), key=lambda item: (item[1].waits_since_ns, item[0]))
+        return [g for key, g in ordered if key[0]], [g for key, g in ordered if not key[0]]
+
+    def _hot_work(self, hot: Sequence["_Group"], calm: Iterable["_Group"]) -> Work:
+        group = hot[0]
+        subjects = group.subjects
+        if len(group.lane.held) - group.index <= self.config.together:
+            for other in calm:
+                if other.lane is group.lane and other.index == group.index:
+                    subjects = subjects + other.subjects
+        return group.work(subjects, len(group.lane.held), Priority.HOT)
+
+    def _calm_work(self, calm: Sequence["_Group"]) -> Work:
+        group = calm[0]
+        # Up to where the next group waits: from there on both go together.
+        ends = [g.index for g in calm if g.lane is group.lane and g.index > group.index]
+        end = min([group.index + self.config.calm_batch, len(group.lane.held), *ends])
+        return group.work(group.subjects, end, Priority.CALM)
+
+    def _lane_of(self, subject: int) -> _Lane | None:
+        return next((lane for lane in self._lanes if subject in lane.progress), None)
+
+    def _join(self, subject: int, offset: int) -> None:
+        ahead = self.config.max_records
+        fitting = [x for x in self._lanes if x.low <= offset <= x.next_offset + ahead]
+        if fitting:
+            max(fitting, key=lambda lane: lane.next_offset).progress[subject] = offset
+        elif len(self._lanes) < self.config.max_lanes:
+            self._new_lane(offset).progress[subject] = offset
+        else:
+            behind = [lane for lane in self._lanes if lane.next_offset <= offset]
+            lane = max(behind, key=lambda x: x.next_offset) if behind else self._rewound(offset)
+            lane.progress[subject] = offset
+
+    def _new_lane(self, offset: int) -> _Lane:
+        self._made += 1
+        self._lanes.append(_Lane(self._made, offset))
+        return self._lanes[-1]
+
+    def _rewound(self, offset: int) -> _Lane:
+        """The rearmost lane, reading again from `offset`: its flows skip what they have done."""
+        lane = min(self._lanes, key=lambda x: x.next_offset)
+        lane.held, lane.size_bytes, lane.next_offset = [], 0, offset
+        self._made += 1
+        lane.number = self._made
+        return lane
+
+    def _set_aside(self, lane: _Lane) -> None:
+        """Part a full lane whose hot flows have done all: the laggards keep the records."""
+        config = self.config
+        full = len(lane.held) >= config.max_records or lane.size_bytes >= config.max_bytes
+        if not full or len(self._lanes) >= config.max_lanes:
+            return
+        newest = lane.held[-1]
+        ahead = [s for s in lane.progress if lane.behind(s) == 0]
+        if newest.t_read_ns - newest.t_append_ns > config.live_ns:
+            return
+        if len(ahead) == len(lane.progress) or not self.hot().intersection(ahead):
+            return
+        front = self._new_lane(lane.next_offset)
+        for subject in ahead:
+            front.progress[subject] = lane.progress.pop(subject)
+
+    def _tidy(self) -> None:
+        """Lead flows that have caught up back to the foremost lane; drop lanes without flows."""
+        if len(self._lanes) > 1:
+            front = max(self._lanes, key=lambda lane: lane.next_offset)
+            for lane in self._lanes:
+                for subject, offset in list(lane.progress.items()):
+                    if lane is not front and offset >= front.low and subject not in self._in_flight:
+                        front.progress[subject] = lane.progress.pop(subject)
+            self._lanes = [lane for lane in self._lanes if lane.progress or lane is front]
+        self._lanes = [lane for lane in self._lanes if lane.progress]
+        for lane in self._lanes:
+            lane.let_go()
+
+
+@dataclass(slots=True)
+class _Group:
+    """Flows of a lane that all want `lane.held[index]` next."""
+
+    lane: _Lane
+    index: int
+    subjects: list[int] = field(default_factory=list)
+
+    @property
+    def waits_since_ns(self) -> int:
+        return self.lane.held[self.index].t_append_ns
+
+    def work(self, subjects: Iterable[int], end: int, priority: Priority) -> Work:
+        return Work(tuple(sorted(subjects)), tuple(self.lane.held[self.index : end]), priority)
+
+
+def worst_ages_ns(backlogs: Iterable[Mapping[Priority, int]]) -> dict[Priority, int]:
+    """The oldest age of each class over several venues."""
+    worst = {Priority.HOT: 0, Priority.CALM: 0}
+    for ages in backlogs:
+        for priority, age_ns in ages.items():
+            worst[priority] = max(worst[priority], age_ns)
+    return worst

@@ -1,0 +1,75 @@
+"""State rows of subjects on the 250 ms grid of event time, and their Arrow bytes."""
+
+import json
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from models.errors import SchemaError
+from models.flows.config import ALGO_VERSION
+
+WHOLE = ("fatigue_level", "poss_team", "poss_subject")
+
+
+@dataclass(frozen=True, slots=True)
+class StateRows:
+    """n rows, by time and then subject. t_ns (n,) int64; subject (n,) int32, rows of the roster;
+    `columns` name -> (n,) float64, counts int32; `final` rows are the last word on their subject;
+    `metadata` says how the numbers were made (algorithm version, filter, thresholds)."""
+
+    t_ns: NDArray[np.int64]
+    subject: NDArray[np.int32]
+    columns: dict[str, NDArray[np.float64] | NDArray[np.int32]]
+    final: bool
+    metadata: dict[str, float | str] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return int(self.t_ns.shape[0])
+
+    @property
+    def status(self) -> str:
+        return "final" if self.final else "provisional"
+
+
+def is_whole(name: str) -> bool:
+    """Whether a state column holds whole numbers."""
+    return name.endswith("_n") or name in WHOLE
+
+
+def encode_states(rows: StateRows, subject_ids: list[str]) -> bytes:
+    """Arrow IPC stream: t_ns, subject_id, status, the columns; for a ball `poss_subject_id` too.
+    `subject_ids[row]` names roster subject `row`."""
+    names = pa.array(subject_ids, pa.string())
+    arrays: dict[str, pa.Array] = {
+        "t_ns": pa.array(rows.t_ns, pa.int64()),
+        "subject_id": pa.DictionaryArray.from_arrays(pa.array(rows.subject, pa.int32()), names),
+        "status": pa.array([rows.status] * len(rows), pa.string()),
+    }
+    for name, column in rows.columns.items():
+        arrays[name] = pa.array(column)
+    if "poss_subject" in rows.columns:
+        owner = rows.columns["poss_subject"]
+        at = pa.array(owner, pa.int32(), mask=owner < 0)
+        arrays["poss_subject_id"] = pa.DictionaryArray.from_arrays(at, names)
+    metadata = {"algo_version": ALGO_VERSION, "metric": json.dumps(rows.metadata, sort_keys=True)}
+    batch = pa.RecordBatch.from_arrays(list(arrays.values()), names=list(arrays))
+    batch = batch.replace_schema_metadata(metadata)
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, batch.schema) as writer:
+        writer.write_batch(batch)
+    return sink.getvalue().to_pybytes()
+
+
+def decode_states(payload: bytes) -> pa.Table:
+    """The table in `payload`, dictionaries as plain strings. Raises SchemaError."""
+    try:
+        with pa.ipc.open_stream(pa.py_buffer(payload)) as reader:
+            table = reader.read_all()
+    except (pa.ArrowInvalid, OSError) as error:
+        raise SchemaError("wrong_format", str(error)[:200]) from error
+    for at, column in enumerate(table.schema):
+        if pa.types.is_dictionary(column.type):
+            table = table.set_column(at, column.name, table.column(at).cast(pa.string()))
+    return table

@@ -1,0 +1,101 @@
+"""What kernels are handed: sample tables in (subject, time) order, state arrays, output buffers.
+
+`begin` (S + 1,) int64 tells the rows of each roster subject. All sample arrays are read-only views
+(`models.columns.frozen`), so that each kernel is compiled once.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Positions(NamedTuple):
+    """Positions of persons: metres, r_m standard deviation, doppler NaN where there is none, rank 0
+    for the best source of the subject."""
+
+    t_ns: NDArray[np.int64]
+    x_m: NDArray[np.float32]
+    y_m: NDArray[np.float32]
+    r_m: NDArray[np.float32]
+    doppler_mps: NDArray[np.float32]
+    rank: NDArray[np.int64]
+    begin: NDArray[np.int64]
+
+
+class Motions(NamedTuple):
+    """`values` (8, n) float32: acc xyz m/s^2, gyr xyz rad/s, PlayerLoad au, peak |acc| m/s^2."""
+
+    t_ns: NDArray[np.int64]
+    values: NDArray[np.float32]
+    begin: NDArray[np.int64]
+
+
+class Hearts(NamedTuple):
+    """Heart rate, bpm."""
+
+    t_ns: NDArray[np.int64]
+    hr_bpm: NDArray[np.float32]
+    begin: NDArray[np.int64]
+
+
+class Fixes(NamedTuple):
+    """Ball positions: metres, z NaN where unknown, in_play NaN where the source does not say."""
+
+    t_ns: NDArray[np.int64]
+    x_m: NDArray[np.float32]
+    y_m: NDArray[np.float32]
+    z_m: NDArray[np.float32]
+    in_play: NDArray[np.float32]
+    begin: NDArray[np.int64]
+
+
+class Knocks(NamedTuple):
+    """The ball's own sensor: largest |acc| m/s^2 of the row, and its clip flag (NaN = unknown)."""
+
+    t_ns: NDArray[np.int64]
+    peak_mps2: NDArray[np.float32]
+    clip: NDArray[np.float32]
+    begin: NDArray[np.int64]
+
+
+class Twins(NamedTuple):
+    """State of all flows, one row per roster subject (`models.flows.layout` names the columns).
+
+    f (S, FLOATS), i (S, INTS), kalman (S, KALMAN_WIDTH), bins (S, BINS, BIN_WIDTH), ring
+    (S, RING, 9) float32: the last 2.56 s on the 100 Hz grid; near_xy (S, S, 2) and near_t (S, S):
+    where the flow last saw every other subject.
+    """
+
+    f: NDArray[np.float64]
+    i: NDArray[np.int64]
+    kalman: NDArray[np.float64]
+    bins: NDArray[np.float64]
+    ring: NDArray[np.float32]
+    near_xy: NDArray[np.float64]
+    near_t: NDArray[np.int64]
+
+
+class Outputs(NamedTuple):
+    """Buffers that kernels append to. n (5,) rows in use of: events, states, finals, windows,
+    fatigue.
+
+    event_i (E, EVENT_INTS), event_f (E, EVENT_FLOATS); state_i (N, 2) time and subject, state_f
+    (N, STATE_WIDTH); final_i, final_f alike; window_i (W, 3) subject, time, event seq or -1,
+    window_f (W, 9, RING); fatigue_i (Q, 2), fatigue_f (Q, 8).
+    """
+
+    n: NDArray[np.int64]
+    event_i: NDArray[np.int64]
+    event_f: NDArray[np.float64]
+    state_i: NDArray[np.int64]
+    state_f: NDArray[np.float64]
+    final_i: NDArray[np.int64]
+    final_f: NDArray[np.float64]
+    window_i: NDArray[np.int64]
+    window_f: NDArray[np.float32]
+    fatigue_i: NDArray[np.int64]
+    fatigue_f: NDArray[np.float32]
+
+
+N_EVENTS, N_STATES, N_FINALS, N_WINDOWS, N_FATIGUE = range(5)

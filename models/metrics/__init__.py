@@ -1,0 +1,1 @@
+"""Metric formulas: one definition each, used live and in the batch recomputation alike."""

@@ -1,0 +1,124 @@
+"""The door of the API: a verified caller for every call, and what that caller may see.
+
+Owns how a token is carried (only the `Authorization` header: a token in a URL ends in logs) and how
+decisions are kept for the length of a request or stream. Deciding is `models.policies.access`, and
+every denial goes to the audit log: of a resource each time, of columns once per token and venue.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Annotated, Final, NoReturn
+
+from fastapi import Depends, Request
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from models.errors import AccessError
+from models.policies.access import DataClass, Principal, Target, decide, may, own_purpose
+from serve.ports import DeniedError, Ports, Sight
+
+READ, LIVE, INGEST = "read", "live", "ingest"
+MAX_SEEN: Final = 4_096
+MAX_TOLD: Final = 1_024
+
+Verify = Callable[[str], Principal]
+Audit = Callable[[Principal, str, str, str], None]
+"""Records a denial: (caller, action, resource, reason)."""
+
+_bearer = HTTPBearer(auto_error=False, description="Ed25519 JWT from `touchline token`")
+
+
+class PolicySight:
+    """Decisions about one caller in one venue, each made once."""
+
+    def __init__(self, caller: Principal, venue_id: str) -> None:
+        self._caller, self._venue_id = caller, venue_id
+        self._purpose = own_purpose(caller.role)
+        self._seen: dict[tuple[str, str], frozenset[str]] = {}
+
+    def of(self, team: str, subject_id: str) -> frozenset[str]:
+        # Whose data it is matters to athletes only: for others one decision holds for a team.
+        key = (team, subject_id if self._caller.role == "athlete" else "")
+        found = self._seen.get(key)
+        if found is None:
+            target = Target(self._venue_id, team, subject_id) if team or subject_id else None
+            found = frozenset(
+                str(one) for one in DataClass
+                if decide(self._caller, one, self._purpose, target).allow
+            )
+            if len(self._seen) < MAX_SEEN:
+                self._seen[key] = found
+        return found
+
+
+class Gate:
+    """The gatekeeper of `serve.ports`: identity, policy and audit."""
+
+    def __init__(self, verify: Verify, audit: Audit) -> None:
+        self._verify, self._audit = verify, audit
+        self._told: OrderedDict[tuple[str, str], None] = OrderedDict()
+
+    def verify(self, token: str) -> Principal:
+        return self._verify(token)
+
+    def allow(self, caller: Principal, action: str, resource: str, venue_id: str = "") -> None:
+        decision = may(caller, action, venue_id)
+        if not decision.allow:
+            self.refuse(caller, action, resource, decision.reason)
+
+    def refuse(self, caller: Principal, action: str, resource: str, why: str) -> NoReturn:
+        self._audit(caller, action, resource, why)
+        raise DeniedError(f"{caller.role} may not {action} {resource}: {why}")
+
+    def sight(self, caller: Principal, venue_id: str = "") -> Sight:
+        self._tell_withheld(caller, venue_id)
+        return PolicySight(caller, venue_id)
+
+    def _tell_withheld(self, caller: Principal, venue_id: str) -> None:
+        """Audit once per token and venue which classes are cut out of all its answers."""
+        key = (caller.token_id, venue_id)
+        withheld = sorted({str(one) for one in DataClass} - granted(caller))
+        if key in self._told or not withheld:
+            return
+        self._told[key] = None
+        if len(self._told) > MAX_TOLD:
+            self._told.popitem(last=False)
+        self._audit(caller, READ, f"columns of {venue_id or 'all venues'}", ", ".join(withheld))
+
+
+def ports_of(request: Request) -> Ports:
+    ports: Ports = request.app.state.ports
+    return ports
+
+
+def caller_of(
+    request: Request,
+    credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
+) -> Principal:
+    """The verified caller. Raises AccessError without a token, or with one that is not good."""
+    if credentials is None:
+        raise AccessError("no bearer token; get one with `touchline token`")
+    return ports_of(request).gate.verify(credentials.credentials)
+
+
+Here = Annotated[Ports, Depends(ports_of)]
+Who = Annotated[Principal, Depends(caller_of)]
+
+
+def allow(
+    ports: Ports, caller: Principal, action: str, resource: str, venue_id: str = "",
+    wanted: frozenset[str] = frozenset(),
+) -> Sight:
+    """What a caller may see who may do `action` on `resource`. Raises DeniedError.
+
+    wanted: data classes of which the caller must have one, for a resource of these classes only.
+    """
+    ports.gate.allow(caller, action, resource, venue_id)
+    if wanted and not wanted & granted(caller):
+        ports.gate.refuse(caller, action, resource, "needs " + " or ".join(sorted(wanted)))
+    return ports.gate.sight(caller, venue_id)
+
+
+def granted(caller: Principal) -> frozenset[str]:
+    """Classes that the caller's role has at all, of whomever."""
+    purpose = own_purpose(caller.role)
+    return frozenset(str(one) for one in DataClass if decide(caller, one, purpose).allow)

@@ -1,0 +1,222 @@
+"""The backlog of a worker: hot first with all they have, nobody starves, nothing is lost."""
+
+import random
+
+import pytest
+
+from models.flows.pending import Backlog, Held, PendingConfig, Priority, Read, Work
+from tests.unit.fakes_log import T0_NS, TICK_NS, roster_of, telemetry
+
+ROSTER = roster_of("v", 6)
+
+
+def held(seq: int, hot: tuple[int, ...] = (), size: int = 100, read_ns: int = 0) -> Held:
+    appended_ns = T0_NS + seq * TICK_NS
+    return Held(seq, telemetry(ROSTER, seq, hot), size, appended_ns, read_ns or appended_ns)
+
+
+def fill(backlog: Backlog, upto: int, hot: tuple[int, ...] = (), size: int = 100) -> int:
+    """Serve all wishes with records below `upto`; how many were read."""
+    count = 0
+    for read in backlog.reads():
+        last = min(read.offset + read.max_records, upto)
+        backlog.feed(read, [held(k, hot, size) for k in range(read.offset, last)], last)
+        count += max(last - read.offset, 0)
+    return count
+
+
+def do(backlog: Backlog) -> Work | None:
+    work = backlog.next_work()
+    if work is not None:
+        backlog.done(work)
+    return work
+
+
+def seqs(work: Work) -> list[int]:
+    return [one.record.seq for one in work.held]
+
+
+def test_hot_flows_go_first_with_their_whole_backlog() -> None:
+    backlog = Backlog()
+    backlog.add(dict.fromkeys(range(6), 0))
+    fill(backlog, 40, hot=(2, 4))
+    work = do(backlog)
+    assert work is not None
+    assert (work.subjects, work.priority) == ((2, 4), Priority.HOT)
+    assert seqs(work) == list(range(40))
+
+
+def test_calm_flows_follow_in_bounded_batches() -> None:
+    backlog = Backlog(PendingConfig(calm_batch=10))
+    backlog.add(dict.fromkeys(range(3), 0))
+    fill(backlog, 25)
+    assert [len(work.held) for work in iter(lambda: do(backlog), None)] == [10, 10, 5]
+
+
+def test_a_small_backlog_is_done_for_all_at_once() -> None:
+    backlog = Backlog()
+    backlog.add(dict.fromkeys(range(6), 0))
+    fill(backlog, 2, hot=(1,))
+    work = do(backlog)
+    assert work is not None
+    assert work.subjects == (0, 1, 2, 3, 4, 5)
+    assert do(backlog) is None
+
+
+def test_calm_flows_do_not_starve_under_endless_hot_work() -> None:
+    backlog = Backlog(PendingConfig(hot_run=3, calm_batch=5, together=0))
+    backlog.add(dict.fromkeys(range(4), 0))
+    order = []
+    for upto in range(20, 60):
+        fill(backlog, upto, hot=(0,))
+        work = do(backlog)
+        assert work is not None
+        order.append(work.priority)
+    longest = max(len(run) for run in "".join(
+        "h" if p == Priority.HOT else "c" for p in order
+    ).split("c"))
+    assert longest == 3
+
+
+def test_a_flow_has_one_batch_in_flight() -> None:
+    backlog = Backlog()
+    backlog.add({0: 0, 1: 0})
+    fill(backlog, 20, hot=(0,))
+    first, second = backlog.next_work(), backlog.next_work()
+    assert first is not None
+    assert second is not None
+    assert not set(first.subjects) & set(second.subjects)
+    assert backlog.next_work() is None
+
+
+def test_reading_stops_at_the_bounds() -> None:
+    backlog = Backlog(PendingConfig(max_records=50, read_records=20, calm_batch=50))
+    backlog.add({0: 0})
+    while fill(backlog, 1000):
+        assert backlog.held_records <= 50
+    assert backlog.held_records == 50
+    small = Backlog(PendingConfig(max_bytes=1000))
+    small.add({0: 0})
+    fill(small, 10)
+    assert small.reads() == []
+
+
+def test_a_flow_from_an_older_snapshot_catches_up_in_a_lane_of_its_own() -> None:
+    backlog = Backlog(PendingConfig(max_records=40, read_records=30))
+    backlog.add({0: 100, 1: 100})
+    fill(backlog, 110)
+    do(backlog)
+    backlog.add({2: 60})
+    assert backlog.lanes == 2
+    got = []
+    for _ in range(10):
+        fill(backlog, 110)
+        work = do(backlog)
+        if work is not None and 2 in work.subjects:
+            got += seqs(work)
+    assert got == list(range(60, 110))
+    assert backlog.lanes == 1
+
+
+def test_flows_with_close_snapshots_share_one_lane() -> None:
+    backlog = Backlog()
+    backlog.add({row: 40 + 3 * row for row in range(6)})
+    assert backlog.lanes == 1
+    assert [read.offset for read in backlog.reads()] == [40]
+
+
+def test_lagging_calm_flows_do_not_hold_up_hot_ones() -> None:
+    config = PendingConfig(max_records=20, read_records=20, calm_batch=1, hot_run=3, together=0)
+    backlog = Backlog(config)
+    backlog.add(dict.fromkeys(range(6), 0))
+    for upto in range(1, 120):
+        for _ in range(3):
+            fill(backlog, upto, hot=(5,))
+        do(backlog)
+    offsets = backlog.offsets()
+    assert offsets[5] >= 115
+    assert min(offsets.values()) < 60
+    assert backlog.held_records <= config.max_lanes * config.max_records
+
+
+def test_laggards_are_not_set_aside_while_the_whole_venue_is_catching_up() -> None:
+    backlog = Backlog(PendingConfig(max_records=20, read_records=20, calm_batch=5))
+    backlog.add(dict.fromkeys(range(3), 0))
+    for _ in range(6):
+        for read in backlog.reads():
+            ends = min(read.offset + read.max_records, 500)
+            late = [held(k, (0,), read_ns=T0_NS + 10**12) for k in range(read.offset, ends)]
+            backlog.feed(read, late, ends)
+        do(backlog)
+    assert backlog.lanes == 1
+
+
+def test_a_pinned_flow_is_hot_until_its_time_is_over() -> None:
+    backlog = Backlog()
+    backlog.add({0: 0, 1: 0})
+    backlog.pin(1, T0_NS + 5 * TICK_NS)
+    fill(backlog, 3)
+    assert backlog.hot() == {1}
+    fill(backlog, 10)
+    assert backlog.hot() == frozenset()
+
+
+def test_ages_tell_hot_from_calm() -> None:
+    backlog = Backlog()
+    backlog.add({0: 0, 1: 0})
+    fill(backlog, 10, hot=(0,))
+    do(backlog)
+    ages = backlog.ages_ns(T0_NS + 10 * TICK_NS)
+    assert ages == {Priority.HOT: 0, Priority.CALM: 10 * TICK_NS}
+
+
+def test_unreadable_records_leave_no_hole_in_progress() -> None:
+    backlog = Backlog()
+    backlog.add({0: 0})
+    (read,) = backlog.reads()
+    backlog.feed(read, [held(0), held(3)], 6)
+    work = do(backlog)
+    assert work is not None
+    assert seqs(work) == [0, 3]
+    assert [r.offset for r in backlog.reads()] == [6]
+
+
+def test_an_answer_to_an_outdated_wish_is_ignored() -> None:
+    backlog = Backlog()
+    backlog.add({0: 0})
+    (read,) = backlog.reads()
+    backlog.feed(read, [held(0)], 1)
+    backlog.feed(read, [held(0)], 1)
+    backlog.feed(Read(99, 0, 1, 1), [held(0)], 1)
+    assert backlog.held_records == 1
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_every_flow_sees_every_record_once_and_in_order(seed: int) -> None:
+    rng = random.Random(seed)
+    config = PendingConfig(
+        max_records=rng.choice((8, 20)), read_records=rng.choice((3, 8)), calm_batch=rng.choice((1, 5)),
+        hot_run=rng.choice((1, 4)), together=rng.choice((0, 3)), max_lanes=rng.choice((1, 2, 4)),
+    )
+    backlog, seen, end = Backlog(config), {row: [] for row in range(6)}, 0
+    starts = {row: 0 for row in range(6)}
+    for _ in range(400):
+        end = min(end + rng.choice((0, 1, 3)), 150)
+        row = rng.randrange(6)
+        if rng.random() < 0.05:
+            backlog.remove(row)
+            seen[row] = seen[row][: rng.randint(0, len(seen[row]))]
+        elif row not in backlog.offsets():
+            backlog.add({row: len(seen[row]) + starts[row]})
+        fill(backlog, end, hot=(rng.randrange(6),))
+        work = do(backlog)
+        for subject in work.subjects if work else ():
+            seen[subject] += seqs(work)
+    backlog.add({row: len(seen[row]) for row in range(6) if row not in backlog.offsets()})
+    for _ in range(1200):
+        fill(backlog, 150)
+        work = do(backlog)
+        for subject in work.subjects if work else ():
+            seen[subject] += seqs(work)
+    assert all(records == list(range(150)) for records in seen.values())
+    assert backlog.lanes == 1
