@@ -13,11 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.nets.contract import FAULT_CLASSES, HEALTH_COLUMNS
+from models.signal.trend import TREND_WIDTH, trend_step
 
 Array = NDArray[np.float64]
-_RATES_HZ: Final = np.array([1.0, 20.0, 50.0, 100.0, 100.0, 500.0])
+_RATES_HZ: Final = np.array([1.0, 1.0, 1.0, 20.0, 20.0, 50.0, 100.0, 100.0, 500.0])
+_RARE_HZ: Final = 1 / 60
+_RARE_SHARE: Final = 0.03
 _SILENT_AFTER: Final = ("dropout", "battery")
-_TREND_S: Final = 60
+_TREND_KEEP: Final = 1.0 - 1.0 / 120.0
 _EWMA: Final = 0.1
 FAULT_SHARE: Final = 0.45
 
@@ -58,7 +61,8 @@ class _Life:
         with np.errstate(invalid="ignore"):
             grown = (self.t - onset) / ramp
         self.grown = np.clip(np.nan_to_num(grown, nan=0.0, neginf=0.0), 0.0, 1.0)
-        self.hz = rng.choice(_RATES_HZ, devices)
+        rare = (fault == 0) & (rng.random(devices) < _RARE_SHARE)
+        self.hz = np.where(rare, _RARE_HZ, rng.choice(_RATES_HZ, devices))
 
     def of(self, name: str) -> Array:
         """Growth 0..1 of fault `name`, zero on devices that have another."""
@@ -78,13 +82,15 @@ class _Life:
         # One sample a second falls now into this second, now into the next.
         jitter = np.where(self.hz == 1, rng.choice([-1, 0, 1], shape, p=[0.03, 0.94, 0.03]), 0)
         received = np.where(silent, 0.0, np.maximum(np.round(expected) - lost + jitter, 0.0))
-        share = np.where(silent, 1.0, lost / np.maximum(lost + received, 1.0))
+        received = np.where(self.hz < 1, rng.random(shape) < self.hz, received)
+        gone = np.where(self.hz >= 2, 1.0, 0.0)
+        share = np.where(silent, gone, lost / np.maximum(lost + received, 1.0))
         volts, known = self._battery()
         rssi = self._rssi(fade)
-        offset, ppm = self._clock()
+        offset, ppm = self._clock(received)
         columns = {
             "rx_n": received, "lost_n": lost, "loss_ewma": _ewma(share),
-            "rate_ratio": received / self.hz, "batt_v": volts,
+            "rate_ratio": np.where(self.hz < 1, 1.0, received / self.hz), "batt_v": volts,
             "batt_pct": np.clip((volts - 3.3) / 0.88 * 100, 0, 100).round(),
             "batt_slope_vph": _trend(volts) * 3600, "rssi_dbm": rssi,
             "rssi_slope": _trend(rssi) * 60, "spike_rate": self._spikes(),
@@ -166,27 +172,32 @@ class _Life:
         return np.minimum(hits + clipped, received)
 
     def _noise(self) -> Array:
-        """Sample-to-sample change, 5 s over 2 min: activity alone moves it between 0.4 and 3
-        (log deviation 0.5 each second, measured on simulated motion); noise comes on top."""
+        """Roughness over that of the first minute: 0.8-1.25 when healthy (measured on simulated
+        matches through the edge), up to 5-50 when noise has come."""
         rng, shape = self.rng, self.shape
         slow = _ewma(rng.standard_normal(shape)) / 0.23
-        activity = np.exp(0.35 * slow + 0.35 * rng.standard_normal(shape))
-        idle = np.where(self.hz >= 50, 1.0, rng.uniform(0.1, 0.6, shape[1]))
-        change = activity**idle + 20.0 * self.of("noise") ** 1.2
-        return _ewma(change, 0.2) / np.maximum(_ewma(change, 1 / 120), 1e-3)
+        healthy = np.exp(rng.uniform(0.02, 0.10, shape[1]) * slow)
+        return healthy * (1.0 + rng.uniform(4, 50, shape[1]) * self.of("noise") ** 1.2)
 
-    def _clock(self) -> tuple[Array, Array]:
-        """Offset ns and drift ppm: a failing oscillator drifts ever faster and steps."""
+    def _clock(self, received: Array) -> tuple[Array, Array]:
+        """Lowest t_ingest - t_event of a second, ns, and its trend, ppm: a failing oscillator
+        drifts ever faster and steps. The fewer packets a second, the more the network shows."""
         rng, devices = self.rng, self.shape[1]
-        ppm = rng.normal(0, 8, devices) + 250 * self.of("clock") * rng.choice([-1, 1], devices)
+        drift_ppm = rng.normal(0, 8, devices) + 250 * self.of("clock") * rng.choice(
+            [-1, 1], devices
+        )
         steps = (rng.random(self.shape) < 0.02 * (self.of("clock") > 0)) * rng.normal(
             0, 1.5e8, self.shape
         )
         once = (rng.random(self.shape) < 3e-5) * rng.normal(0, 6e8, self.shape)
-        drift = np.cumsum(ppm * 1e3 + steps + once, axis=0)
-        offset = rng.normal(0, 3e6, devices) + drift + 2e6 * rng.standard_normal(self.shape)
-        lost = np.where(self.of("clock") >= 1, 2.5e9, 0.0)
-        return offset + lost, ppm + 3 * rng.standard_normal(self.shape)
+        error = rng.normal(0, 3e6, devices) + np.cumsum(drift_ppm * 1e3 + steps + once, axis=0)
+        packets = np.clip(self.hz, 1, 20)
+        wait = 9e6 + rng.exponential(1.0, self.shape) * rng.uniform(8e6, 2e7, devices) / packets
+        late = rng.random(self.shape) < 0.02 / packets**2
+        wait += late * rng.uniform(0, 1.4e8, self.shape)
+        offset = wait + error + np.where(self.of("clock") >= 1, 2.5e9, 0.0)
+        offset = np.where(received > 0, offset, np.nan)
+        return offset, 1e-3 * _trend(offset)
 
     def _reboots(self) -> Array:
         rng = self.rng
@@ -224,13 +235,11 @@ def _runs(begins: NDArray[np.bool_], length: int) -> NDArray[np.bool_]:
 
 
 def _trend(values: Array) -> Array:
-    """Least-squares slope per second over the last minute (as much of it as there is, at least 10
-    s; 0 before)."""
-    t = np.arange(len(values), dtype=np.float64)[:, None]
-    sums = [np.cumsum(np.pad(v, ((1, 0), (0, 0))), axis=0) for v in (values, values * t)]
-    first = np.maximum(np.arange(len(values)) - _TREND_S + 1, 0)
-    last = np.arange(1, len(values) + 1)
-    n = (last - first)[:, None].astype(np.float64)
-    mean_t = (first + last - 1)[:, None] / 2
-    cross = (sums[1][last] - sums[1][first]) - mean_t * (sums[0][last] - sums[0][first])
-    return np.where(n >= 10, cross / np.maximum(n * (n * n - 1) / 12, 1.0), 0.0)
+    """Slope per second as the edge finds it: a line fitted with weights that fade over two minutes,
+    NaN while it is not known."""
+    trend = np.zeros((values.shape[1], TREND_WIDTH))
+    out = np.empty_like(values)
+    for second, row in enumerate(values.tolist()):
+        for device, value in enumerate(row):
+            out[second, device] = trend_step(trend, device, value, _TREND_KEEP)
+    return out
