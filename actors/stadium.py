@@ -137,7 +137,7 @@ class Stadium:
         if self.state in ("finished", "stopped", "fenced", "failed"):
             return ended_answer(self.state)
         push = self._opened.push if self._opened is not None else None
-        if push is None:
+        if push is None or self.outage.active:
             return retry_answer()
         ticket = push.offer(payload, content_type, identity)
         if self._thread is None:

@@ -7,9 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final
-
-from models.edge.kernel import EdgeKernel
+from typing import Any
 
 from actors.sources.arrival import ArrivalClock
 from actors.sources.port import Source
@@ -18,16 +16,15 @@ from actors.stadium_feeds import Feeds
 from actors.stadium_journal import Counters, Journal
 from actors.stadium_recovery import save
 from actors.stadium_sources import SourceContext, make_sources, played_in, roster_of
+from actors.stadium_warmup import warm_up
+from cluster.edge_settings import edge_config
 from cluster.eventlog.open import open_log
 from cluster.eventlog.port import EventLog
-from cluster.settings import EdgeSettings, Settings, VenueSettings
+from cluster.settings import Settings, VenueSettings
 from cluster.snapshots import SnapshotStore
 from cluster.storage import open_storage
-from models.edge.config import EdgeConfig
-from models.errors import ConfigError
+from models.edge.kernel import EdgeKernel
 from models.telemetry.devices import index_of
-
-_MS_NS: Final = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,22 +104,9 @@ def build_parts(
         context = SourceContext(tree, place, index_of(roster), clock, wake, ports.wall_ns)
         return make_sources(context, played, counters.cursors)
 
+    config = edge_config(tree.edge)
+    warm_up(roster, config)
     return StadiumParts(
-        Journal(ports.log, roster), EdgeKernel(roster, edge_config(tree.edge)), ports.snapshots,
-        clock, Feeds((), clock), int(tree.pool.snapshot_s * 1e9), sources,
-    )
-
-
-def edge_config(settings: EdgeSettings) -> EdgeConfig:
-    """The kernel's frozen configuration, in ns. Raises ConfigError."""
-    if 1_000 % settings.tick_ms:
-        raise ConfigError(f"edge.tick_ms: {settings.tick_ms} does not divide a second")
-    return EdgeConfig(
-        tick_ns=settings.tick_ms * _MS_NS, lateness_ns=settings.lateness_ms * _MS_NS,
-        late_bound_ns=settings.late_bound_ms * _MS_NS,
-        future_bound_ns=settings.future_bound_ms * _MS_NS, thin=settings.thin,
-        imu_hz=settings.imu_hz, ball_imu_hz=settings.ball_imu_hz,
-        position_hz=settings.position_hz, pre_roll_ns=settings.pre_roll_ms * _MS_NS,
-        post_roll_ns=settings.post_roll_ms * _MS_NS, hot_enter=settings.hot_enter,
-        hot_leave=settings.hot_leave, hot_hold_ns=settings.hot_hold_ms * _MS_NS,
+        Journal(ports.log, roster), EdgeKernel(roster, config), ports.snapshots, clock,
+        Feeds((), clock), int(tree.pool.snapshot_s * 1e9), sources,
     )

@@ -18,6 +18,7 @@ from cluster.names import events_topic, health_topic
 from models.errors import OffsetError, SchemaError
 from models.events.envelope import Event, to_cloudevent
 from models.nets.contract import FAULT_CLASSES, HEALTH_COLUMNS
+from models.telemetry.devices import index_of
 from models.telemetry.roster import Roster
 
 GROUP: Final = "supervisor"
@@ -62,8 +63,8 @@ class HealthWatch:
         self._log, self._roster, self._tracker, self._decode = log, roster, tracker, decode
         self._config = config
         self._topic = health_topic(self.venue_id)
-        self._ids = [device.device_id for device in roster.devices]
-        self._row_of = {d.device_id: row for row, d in reversed(list(enumerate(roster.devices)))}
+        rows_of = index_of(roster).rows_of
+        self._row_of = {(name, str(kind)): row for (name, kind), row in rows_of.items()}
         self._seen = np.zeros(len(roster.devices), np.bool_)
         self._next_ask_ns = 0
         self._asked_before = log.cursor(self._topic, GROUP)
@@ -116,7 +117,7 @@ class HealthWatch:
         """Take in health rows; the newest event time in them. Raises KeyError."""
         if not table.num_rows:
             return 0
-        rows = self._rows(table.column("device_id"))
+        rows = self._rows(table)
         t_ns = table.column("t_ns").to_numpy().astype(np.int64)
         values = np.stack([table.column(c).to_numpy() for c in HEALTH_COLUMNS]).astype(np.float32)
         known = (rows >= 0) & (rows < len(self._seen))
@@ -126,17 +127,12 @@ class HealthWatch:
         self._seen[device] = True
         return int(t_ns.max())
 
-    def _rows(self, column: pa.ChunkedArray) -> NDArray[np.int32]:
-        """Device rows. A device has a row per kind; they are told apart by the dictionary, which is
-        the roster's list of devices, and by name only where it is not."""
-        whole = column.combine_chunks()
-        if isinstance(whole, pa.ChunkedArray):
-            whole = whole.chunk(0)
-        if isinstance(whole, pa.DictionaryArray) and whole.dictionary.to_pylist() == self._ids:
-            rows: NDArray[np.int32] = whole.indices.to_numpy().astype(np.int32)
-            return rows
-        names = whole.cast(pa.string()).to_pylist()
-        return np.array([self._row_of.get(name, -1) for name in names], np.int32)
+    def _rows(self, table: pa.Table) -> NDArray[np.int32]:
+        """Roster rows: a device has one per kind of sensor; -1 where the roster has none."""
+        names = table.column("device_id").cast(pa.string()).to_pylist()
+        kinds = table.column("kind").cast(pa.string()).to_pylist()
+        found = [self._row_of.get(key, -1) for key in zip(names, kinds, strict=True)]
+        return np.array(found, np.int32)
 
     def _ask(self, t_ns: int) -> list[NetTask]:
         devices = np.flatnonzero(self._seen).astype(np.int32)

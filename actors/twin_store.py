@@ -49,7 +49,6 @@ class TwinStore:
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._offsets: dict[str, int] = {}
-        self._lags: dict[str, int] = {}
         self._discovered_s = float("-inf")
         self._latency = {"delivery": LatencyHistogram(), "total": LatencyHistogram()}
         self._thread: threading.Thread | None = None
@@ -97,10 +96,20 @@ class TwinStore:
     def _discover(self) -> None:
         """Follow topics that are new: of a venue its roster first, so that rows have names."""
         order = {kind: place for place, kind in enumerate(FOLLOWED)}
-        found = [t for t in self._log.topics() if split_topic(t)[0] in order or t == ACTIONS_TOPIC]
-        for topic in sorted(found, key=lambda t: order.get(split_topic(t)[0], len(order))):
+        for topic in sorted(self._topics(), key=lambda t: order.get(split_topic(t)[0], len(order))):
             if topic not in self._offsets:
                 self._offsets[topic] = self._log.describe(topic).begin
+
+    def _topics(self) -> list[str]:
+        topics = self._log.topics()
+        return [t for t in topics if split_topic(t)[0] in FOLLOWED or t == ACTIONS_TOPIC]
+
+    def _lag(self) -> dict[str, int]:
+        """Records of each topic that are durable and not yet in the read model."""
+        try:
+            return {t: self._log.describe(t).end - self._offsets.get(t, 0) for t in self._topics()}
+        except (LogError, OSError):
+            return {"log": 1}  # unknown is not zero: nobody may take it for caught up
 
     def _tail(self, topic: str) -> int:
         offset = self._offsets[topic]
@@ -111,14 +120,12 @@ class TwinStore:
             self._offsets[topic] = error.begin
             return 0
         if not records:
-            self._lags[topic] = 0
             return 0
         with self._lock:
             for stored in records:
                 applied = self._model.apply(topic, stored)
                 self._measure(applied.what, applied.changed, applied.source_ns, stored.t_append_ns)
         self._offsets[topic] = records[-1].offset + 1
-        self._lags[topic] = len(records) if len(records) == BATCH else 0
         return len(records)
 
     def _measure(self, what: str, changed: int, source_ns: int, append_ns: int) -> None:
@@ -227,12 +234,12 @@ class TwinStore:
 
     def ops(self) -> dict[str, Any]:
         """How the store stands: venues, lag, damage, latencies, last actions."""
-        now_ns = self._now_ns()
+        now_ns, lag = self._now_ns(), self._lag()
         with self._lock:
             model = self._model
             return {
                 "venues": model.list_venues(now_ns), "records": dict(model.records),
-                "damaged": dict(model.damaged), "lag_records": dict(self._lags),
+                "damaged": dict(model.damaged), "lag_records": lag,
                 "latency": {s: h.to_dict() for s, h in self._latency.items()},
                 "next_failure": {
                     v.venue_id: v.devices.next_failure() for v in model.venues.values()

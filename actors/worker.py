@@ -167,11 +167,17 @@ class Worker:
             turn = False
             for flows in list(self._venues.values()):
                 work = flows.backlog.next_work()
-                if work is not None:
-                    self._ports.nets.submit(flows.work(work))
-                    if work.held[-1].record.final:
-                        self._due_ns.update({(flows.venue_id, row): 0 for row in work.subjects})
-                    moved = turn = True
+                if work is None:
+                    continue
+                moved = turn = True
+                self._ports.nets.submit(flows.work(work))
+                if work.held[-1].record.final:
+                    self._due_ns.update({(flows.venue_id, row): 0 for row in work.subjects})
+                # Hot effects do not wait for calm ones to be durable.
+                if work.priority == Priority.HOT:
+                    if not self._outbox.flush():
+                        return True
+                    self._handle_fenced()
             if self._clock_ns() - start_ns > self.config.budget_ns:
                 break
         return moved
@@ -264,12 +270,13 @@ class Worker:
         now_ns = self._clock_ns()
         for row in fresh:
             self._lost.pop((venue_id, row), None)
-            # Spread over the interval, so that no turn has to store them all.
-            phase = (row * 7919 % 64) / 64
-            self._due_ns[venue_id, row] = now_ns + int((0.5 + phase) * self.config.snapshot_ns)
-        for row in failed:
-            # Whatever stands in the way gets time to pass before the coordinator tries again.
-            self._lost[venue_id, row] = _Lost(fresh[row], now_ns + RETRY_LOAD_NS)
+            if row in failed:
+                # Whatever stands in the way gets time to pass before the coordinator tries again.
+                self._lost[venue_id, row] = _Lost(fresh[row], now_ns + RETRY_LOAD_NS)
+            else:
+                # Spread over the interval, so that no turn has to store them all.
+                phase = 0.5 + (row * 7919 % 64) / 64
+                self._due_ns[venue_id, row] = now_ns + int(phase * self.config.snapshot_ns)
         return True
 
     def _handle_fenced(self) -> None:

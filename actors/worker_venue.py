@@ -6,7 +6,7 @@ who owns what. Offsets are those of the venue's telemetry topic, rows are rows o
 `Roster.subjects`.
 """
 
-from bisect import bisect_right
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -240,7 +240,7 @@ class VenueFlows:
         for event in events:
             # The flow that made it, which need not be its subject: a pass is made by the ball's.
             row = self.row_of[event.stream.removeprefix("flow/")]
-            behind = records[max(bisect_right(starts, event.t_detected_ns) - 1, 0)]
+            behind = records[max(bisect_left(starts, event.t_detected_ns) - 1, 0)]
             payload = to_cloudevent(event, behind.marks.get("source", 0))
             record = Record(
                 self.streams[row], event.seq, event.t_event_ns, payload, EVENT_TYPE

@@ -15,8 +15,8 @@ from cluster.tiers import open_tier, totals
 from jobs.session import Session
 from models.events.envelope import Event, from_cloudevent
 from models.flows.states import decode_states
-from models.readmodel_input import STATES_TYPE
 from models.latency import LatencyHistogram
+from models.readmodel_input import STATES_TYPE
 from models.report import RunFacts
 
 PERCENTILES = (("p50", 50.0), ("p95", 95.0), ("p99", 99.0))

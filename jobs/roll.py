@@ -1,37 +1,79 @@
-"""`touchline roll`: the hot log into the warm tier, ended matches into the cold tier. A Ray Data job.
+"""`touchline roll`: the hot log into the warm tier, ended matches into the cold tier, by Ray Data.
 
 Runs by itself during `live`, at the end of `demo` and `replay`, and by `ray job submit -- touchline
-roll --settings FILE`. One item of work is one venue (warm) or one ended match (cold): the edge kernel
-is a state machine over a venue's packets, so a venue is the unit that can be cut apart. Workers write
-data files that nothing names yet; the driver checks them and publishes one manifest per item. Killed
-at any step and run again, it neither loses nor doubles a row.
+roll --settings FILE`. One item of work is one match: the edge kernel is a state machine over a
+match's packets, so a match is the unit that can be cut apart. Workers write data files that nothing
+names yet; the driver checks them and publishes one manifest per item. Killed at any step and run
+again, it neither loses nor doubles a row. At the end the hot log forgets what it need not hold.
 """
 
 import argparse
+import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, Protocol
 
 import pyarrow as pa
 
 from cluster.eventlog.open import open_log
+from cluster.eventlog.port import EventLog
 from cluster.settings import Settings, load_settings
-from cluster.tiers import Manifest, all_manifests, chain, open_tier, publish, sweep
-from jobs.roll_cold import roll_match
-from jobs.roll_warm import roll_venue
+from cluster.tiers import (
+    Manifest,
+    TierStorage,
+    last_manifest,
+    newest_manifests,
+    open_tier,
+    publish,
+    sweep,
+)
+from jobs.retention import trim_hot
+from jobs.roll_cold import roll_season
+from jobs.roll_log import matches_in, venues_in
+from jobs.roll_warm import WarmPorts, has_news, roll_match
+from models.errors import ConfigError, TouchlineError
 
-TIERS = ("warm", "cold")
+TIERS: Final = ("warm", "cold")
+PATIENCE_S: Final = 600.0
+"""A roll that has not moved for so long has found no free CPU, and gives up."""
+
+Item = tuple[str, str]
+Work = Callable[[Settings, str, str], Manifest | None]
 
 
-def roll(settings: Settings, tiers: tuple[str, ...] = TIERS) -> dict[str, int]:
-    """Roll what is there now; rows added per tier. Needs a connected Ray."""
+class RollError(TouchlineError):
+    """The work could not be carried out; what is published stands, and a rerun goes on."""
+
+
+class Spread(Protocol):
+    """Carries out `work(settings, venue, match)` for every item, anywhere; what it gave."""
+
+    def __call__(self, settings: Settings, work: Work, items: list[Item]) -> list[Manifest]: ...
+
+
+def roll(
+    settings: Settings, tiers: tuple[str, ...] = TIERS, spread: Spread | None = None
+) -> dict[str, int]:
+    """Roll what is there now; rows added per tier. Needs a connected Ray, or another `spread`.
+
+    Raises RollError, LogError, StorageError, ConfigError; a rerun goes on where it stopped.
+    """
+    spread = spread or spread_with_ray
     added: dict[str, int] = {}
-    if "warm" in tiers:
-        work = {"venue": _venues(settings)}
-        added["warm"] = _run(settings, work, _warm_batch, settings.tiers.warm_url)
-    if "cold" in tiers:
-        work = _ended_matches(settings)
-        added["cold"] = _run(settings, work, _cold_batch, settings.tiers.cold_url)
+    warm = open_tier(settings.tiers.warm_url, settings)
+    log = open_log(settings.log.url)
+    try:
+        if "warm" in tiers:
+            items = _matches_with_news(log, warm)
+            added["warm"] = _publish_all(warm, spread(settings, warm_work, items))
+        if "cold" in tiers:
+            cold = open_tier(settings.tiers.cold_url, settings)
+            items = _ended_matches(warm, cold)
+            added["cold"] = _publish_all(cold, spread(settings, cold_work, items))
+        if "warm" in tiers:
+            trim_hot(settings, log, warm)
+    finally:
+        log.close()
     return added
 
 
@@ -56,62 +98,96 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def _run(
-    settings: Settings, work: dict[str, list[str]], batch: Callable[..., pa.Table], url: str
-) -> int:
-    """Map `batch` over the items of work with Ray Data, then publish what came back."""
-    if not next(iter(work.values())):
-        return 0
-    import ray.data
-
-    context = ray.data.DataContext.get_current()
-    context.enable_progress_bars = False
-    items = ray.data.from_arrow(pa.table(work))
-    results = items.repartition(len(next(iter(work.values())))).map_batches(
-        batch, batch_size=1, batch_format="pyarrow", num_cpus=1,
-        fn_kwargs={"settings": settings.to_dict()},
-    )
-    storage = open_tier(url, settings)
-    added = 0
-    for row in results.take_all():
-        manifest = Manifest.from_bytes(row["manifest"])
-        if publish(storage, manifest):
-            added += sum(entry.rows for entry in manifest.files)
-        sweep(storage, manifest.venue_id, manifest.match_id)
-    return added
-
-
-def _warm_batch(batch: pa.Table, settings: dict[str, Any]) -> pa.Table:
-    tree = Settings.from_dict(settings)
-    made = [roll_venue(tree, venue) for venue in batch.column("venue").to_pylist()]
-    return _manifests(made)
-
-
-def _cold_batch(batch: pa.Table, settings: dict[str, Any]) -> pa.Table:
-    tree = Settings.from_dict(settings)
-    pairs = zip(
-        batch.column("venue").to_pylist(), batch.column("match").to_pylist(), strict=True
-    )
-    return _manifests([roll_match(tree, venue, match) for venue, match in pairs])
-
-
-def _manifests(made: list[Manifest | None]) -> pa.Table:
-    bodies = [manifest.to_bytes() for manifest in made if manifest is not None]
-    return pa.table({"manifest": pa.array(bodies, pa.binary())})
-
-
-def _venues(settings: Settings) -> list[str]:
+def warm_work(settings: Settings, venue_id: str, match_id: str) -> Manifest | None:
+    """One match into the warm tier; runs wherever `spread` puts it."""
     log = open_log(settings.log.url)
     try:
-        return [t.removeprefix("raw/") for t in log.topics() if t.startswith("raw/")]
+        span = next((s for s in matches_in(log, venue_id) if s.match_id == match_id), None)
+        if span is None:
+            return None
+        storage = open_tier(settings.tiers.warm_url, settings)
+        return roll_match(WarmPorts.of(settings, log, storage), span)
     finally:
         log.close()
 
 
-def _ended_matches(settings: Settings) -> dict[str, list[str]]:
-    """Matches that the warm tier holds to the end and the cold tier does not hold yet."""
+def cold_work(settings: Settings, venue_id: str, match_id: str) -> Manifest | None:
+    """One ended match into the cold tier."""
     warm = open_tier(settings.tiers.warm_url, settings)
     cold = open_tier(settings.tiers.cold_url, settings)
-    ended = {(m.venue_id, m.match_id) for m in all_manifests(warm) if m.closed}
-    missing = sorted(pair for pair in ended if not chain(cold, *pair))
-    return {"venue": [pair[0] for pair in missing], "match": [pair[1] for pair in missing]}
+    return roll_season(settings, warm, cold, venue_id, match_id)
+
+
+def spread_here(settings: Settings, work: Work, items: list[Item]) -> list[Manifest]:
+    """One item after the other in this process: without Ray."""
+    made = [work(settings, venue_id, match_id) for venue_id, match_id in items]
+    return [manifest for manifest in made if manifest is not None]
+
+
+def spread_with_ray(settings: Settings, work: Work, items: list[Item]) -> list[Manifest]:
+    """Each item a block of a Ray Data pipeline. Raises RollError."""
+    if not items:
+        return []
+    import ray
+    from ray.data import DataContext
+
+    context = DataContext.get_current().copy()
+    context.enable_progress_bars = context.print_on_execution_start = False
+    context.execution_no_progress_timeout_s = PATIENCE_S
+    logging.getLogger("ray.data").setLevel(logging.WARNING)
+    tables = [pa.table({"venue": [venue], "match": [match]}) for venue, match in items]
+    with DataContext.current(context):
+        results = ray.data.from_arrow(tables).map_batches(
+            _batch, batch_size=None, batch_format="pyarrow", num_cpus=1,
+            fn_kwargs={"settings": settings.to_dict(), "work": work},
+        )
+        try:
+            rows = results.take_all()
+        except ray.exceptions.RayError as error:
+            raise RollError(f"{type(error).__name__}: {str(error)[-2000:]}") from error
+    return [Manifest.from_bytes(row["manifest"]) for row in rows]
+
+
+def _batch(batch: pa.Table, settings: dict[str, Any], work: Work) -> pa.Table:
+    """f(a ++ b) = f(a) ++ f(b): items are independent of each other."""
+    tree = Settings.from_dict(settings)
+    items = zip(
+        batch.column("venue").to_pylist(), batch.column("match").to_pylist(), strict=True
+    )
+    bodies = [manifest.to_bytes() for manifest in spread_here(tree, work, list(items))]
+    return pa.table({"manifest": pa.array(bodies, pa.binary())})
+
+
+def _publish_all(storage: TierStorage, manifests: list[Manifest]) -> int:
+    """Publish what was written; rows added. What another roll was quicker with adds none."""
+    added = 0
+    failures: list[str] = []
+    for manifest in manifests:
+        try:
+            if publish(storage, manifest):
+                added += manifest.rows
+        except ConfigError as error:
+            failures.append(str(error))
+            continue
+        newest = last_manifest(storage, manifest.venue_id, manifest.match_id)
+        if newest is not None:
+            sweep(storage, newest)
+    if failures:
+        raise RollError("; ".join(failures))
+    return added
+
+
+def _matches_with_news(log: EventLog, warm: TierStorage) -> list[Item]:
+    items = []
+    for venue_id in venues_in(log):
+        for span in matches_in(log, venue_id):
+            if has_news(log, span, last_manifest(warm, venue_id, span.match_id)):
+                items.append((venue_id, span.match_id))
+    return items
+
+
+def _ended_matches(warm: TierStorage, cold: TierStorage) -> list[Item]:
+    """Matches that the warm tier holds to the end and the cold tier does not hold yet."""
+    ended = {(m.venue_id, m.match_id) for m in newest_manifests(warm) if m.closed}
+    held = {(m.venue_id, m.match_id) for m in newest_manifests(cold)}
+    return sorted(ended - held)

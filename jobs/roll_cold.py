@@ -4,42 +4,41 @@ import io
 import time
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from cluster.settings import Settings
-from cluster.tier_keys import PSEUDONYM_KEY, decrypt_columns, master_key
-from cluster.tiers import Manifest, chain, open_tier, put_data
+from cluster.tier_files import read_kind
+from cluster.tier_keys import PSEUDONYM_KEY, master_key
+from cluster.tiers import Manifest, TierStorage, chain, put_data
 from models.tiers.cold import CUMULATIVE, LEVELS, minute_rows
 
-STATE_COLUMNS = ["subject_id", "t_ns", *CUMULATIVE, *LEVELS]
+STATE_COLUMNS = ("subject_id", "t_ns", *CUMULATIVE, *LEVELS)
 
 
-def roll_match(settings: Settings, venue_id: str, match_id: str) -> Manifest:
-    """Write the match's season file and give the manifest that would publish it."""
-    warm = open_tier(settings.tiers.warm_url, settings)
-    cold = open_tier(settings.tiers.cold_url, settings)
-    decryption = decrypt_columns(settings.identity.key_dir)
-    tables = []
-    for manifest in chain(warm, venue_id, match_id):
-        for entry in manifest.files:
-            data = warm.get(entry.key) if entry.kind == "states" else None
-            if data is not None:
-                file = pq.ParquetFile(io.BytesIO(data), decryption_properties=decryption)
-                tables.append(file.read(columns=STATE_COLUMNS))
+def roll_season(
+    settings: Settings, warm: TierStorage, cold: TierStorage, venue_id: str, match_id: str
+) -> Manifest:
+    """Write the match's season file and give the manifest that would publish it.
+
+    Raises StorageError, AccessError, ConfigError.
+    """
+    key_dir = settings.identity.key_dir
+    # The columns that minutes are made of hold no health data: no key is asked for.
+    tables = read_kind(warm, chain(warm, venue_id, match_id), "states", key_dir, STATE_COLUMNS)
     states = pa.concat_tables(tables) if tables else pa.table({n: [] for n in STATE_COLUMNS})
     season = _season(states)
-    key = master_key(settings.identity.key_dir, PSEUDONYM_KEY)
+    key = master_key(key_dir, PSEUDONYM_KEY)
     rows = minute_rows(states, key, {"season": season, "match": f"{venue_id}/{match_id}"})
-    sink = pa.BufferOutputStream()
+    sink = io.BytesIO()
     pq.write_table(rows, sink, compression="zstd")
-    partition = f"season={season}/venue={venue_id}/match={match_id}"
-    entry = put_data(cold, partition, "minutes", rows.num_rows, sink.getvalue().to_pybytes())
-    return Manifest(venue_id, match_id, 0, (entry,), closed=True)
+    root = f"data/season={season}/venue={venue_id}/match={match_id}"
+    entry = put_data(cold, root, 0, "minutes", rows.num_rows, sink.getvalue())
+    return Manifest(venue_id, match_id, 0, root, (entry,), 1, closed=True)
 
 
 def _season(states: pa.Table) -> str:
     """The year of the match's first state; seasons that span two years are a display matter."""
     if states.num_rows == 0:
         return "unknown"
-    first_ns = min(states.column("t_ns").to_pylist())
-    return str(time.gmtime(first_ns / 1e9).tm_year)
+    return str(time.gmtime(pc.min(states.column("t_ns")).as_py() / 1e9).tm_year)

@@ -34,7 +34,8 @@ class RunOptions:
 
 
 def run_match(settings: Settings, options: RunOptions) -> int:
-    """0 when the match was played to its end and every sample is accounted for."""
+    """0 when the match was played to its end and every sample is accounted for; 2 when a venue
+    cannot be played at all, with the reason; else 1."""
     print(f"Touchline: {options.title}", flush=True)
     started_s = time.monotonic()
     meter = ProcessMeter().start()
@@ -43,7 +44,10 @@ def run_match(settings: Settings, options: RunOptions) -> int:
         session.start(say=_say)
         _where_to_look(session)
         play_s = time.monotonic()
-        finished = _watch(session)
+        finished, failure = _watch(session)
+        if failure:
+            print(f"touchline: {failure}", file=sys.stderr, flush=True)
+            return 2
         play_s = time.monotonic() - play_s
         roll_error = _roll(session)
         meter.stop()
@@ -62,8 +66,8 @@ def run_match(settings: Settings, options: RunOptions) -> int:
         session.stop()
 
 
-def _watch(session: Session) -> bool:
-    """Draw progress until the last flow is final; False when nothing moves any more."""
+def _watch(session: Session) -> tuple[bool, str]:
+    """Draw progress until the last flow is final: (whether it came to that, why a venue failed)."""
     bar = ProgressBar()
     last, moved_s = None, time.monotonic()
     while True:
@@ -71,13 +75,12 @@ def _watch(session: Session) -> bool:
         bar.draw(progress.done, progress.text)
         if progress.finished:
             bar.end()
-            return True
+            return True, ""
         if progress.mark != last:
             last, moved_s = progress.mark, time.monotonic()
         if progress.failure or time.monotonic() - moved_s > STALL_S:
             bar.end()
-            print(f"stopped: {progress.failure or 'no progress'}", file=sys.stderr)
-            return False
+            return False, progress.failure
         time.sleep(POLL_S)
 
 

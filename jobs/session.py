@@ -117,7 +117,7 @@ class Session:
                 for name in [n for n in self._actors if n.startswith("stadium/")]:
                     ray.get(self._actors[name].stop.remote(), timeout=ASK_S)
             with contextlib.suppress(Exception):
-                # A cluster of our own ends with us, whole; Serve's own shutdown would only take time.
+                # A cluster of our own ends with us; shutting Serve down first only takes time.
                 if self._serving and self.settings.ray.address != "local":
                     serve.shutdown()
             with contextlib.suppress(Exception):
@@ -240,7 +240,9 @@ class Session:
     def links(self) -> dict[str, str]:
         """Where to look. The page's token is in the fragment, which no server is sent."""
         serve, ray = self.settings.serve, self.settings.ray
-        token = open_issuer(self.settings.identity).mint("operator", "medical")
+        # Whoever runs this owns the venue's data: both teams, health included.
+        issuer = open_issuer(self.settings.identity)
+        token = issuer.mint("operator", "medical", claims={"team": "*"})
         base = f"http://{serve.host}:{serve.port}"
         found = {"page": f"{base}/#token={token}", "API": f"{base}/docs"}
         if ray.dashboard and ray.address == "local":

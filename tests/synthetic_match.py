@@ -7,14 +7,14 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-import pyarrow as pa
 
 from cluster.eventlog.port import Record, StoredRecord, TopicInfo
+from models.edge.effects import HEALTH_FEATURES, DeviceHealthRows, encode_health
+from models.edge.tables import KIND_LIST
 from models.errors import OffsetError
 from models.events.envelope import Event, to_cloudevent
 from models.flows.layout import BALL_COLUMNS, PERSON_COLUMNS
 from models.flows.states import StateRows, encode_states, is_whole
-from models.nets.contract import HEALTH_COLUMNS
 from models.readmodel_input import PREDICTION_TYPE, STATES_TYPE
 from models.telemetry.kinds import Kind
 from models.telemetry.roster import Device, Period, Role, Roster, Subject
@@ -182,20 +182,16 @@ class SyntheticMatch:
     def health(self, **special: float) -> None:
         """One health row per device; `special` sets a feature of the first device."""
         n = len(self.roster.devices)
-        ids = pa.array([d.device_id for d in self.roster.devices])
-        columns = {
-            "device_id": pa.DictionaryArray.from_arrays(pa.array(range(n), pa.int32()), ids),
-            "t_ns": np.full(n, self.t_ns, np.int64),
-        }
-        columns |= {name: np.zeros(n, np.float32) for name in HEALTH_COLUMNS}
-        columns["rx_n"][:], columns["batt_v"][:] = 20, 3.9
+        ids = [d.device_id for d in self.roster.devices]
+        kinds = np.array([KIND_LIST.index(d.kind) for d in self.roster.devices], np.int32)
+        values = np.zeros((len(HEALTH_FEATURES), n), np.float32)
+        values[HEALTH_FEATURES.index("rx_n")] = 20
+        values[HEALTH_FEATURES.index("batt_v")] = 3.9
         for name, value in special.items():
-            columns[name][0] = value
-        batch = pa.RecordBatch.from_pydict(columns)
-        sink = pa.BufferOutputStream()
-        with pa.ipc.new_stream(sink, batch.schema) as writer:
-            writer.write_batch(batch)
-        payload = sink.getvalue().to_pybytes()
+            values[HEALTH_FEATURES.index(name), 0] = value
+        t_ns = np.full(n, self.t_ns, np.int64)
+        rows = DeviceHealthRows(np.arange(n, dtype=np.int32), kinds, t_ns, values)
+        payload = encode_health(rows, ids)
         self.write("device-health", payload, "application/vnd.touchline.device-health")
 
     def event(self, type_: str, place: int = -1, source_ns: int = 0, **given) -> Event:

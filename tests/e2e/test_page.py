@@ -318,9 +318,25 @@ def test_without_a_token_the_page_asks_for_one(browser, live):
         server.close()
 
 
-@pytest.mark.parametrize("size", [(1920, 1080), (820, 1180)])
+@pytest.mark.parametrize("size", [(1920, 1080), (1440, 900), (820, 1180)])
 def test_the_page_fits_other_screens(browser, live, size):
     with opened(browser, live, size=size) as page:
         shoot(page, f"size-{size[0]}")
         wider = page.evaluate("document.documentElement.scrollWidth - innerWidth")
         assert wider <= 0
+
+
+def test_the_description_of_the_api_is_readable_without_the_internet(browser, live):
+    server = Server(live.world)
+    page = browser.new_page()
+    complaints = []
+    page.on("console", lambda m: complaints.append(m.text) if m.type == "error" else None)
+    try:
+        page.goto(f"http://127.0.0.1:{server.port}/docs")
+        page.locator("section", has_text="/v1/ingest/{venue_id}").wait_for()
+        shoot(page, "docs")
+        assert page.locator("section").count() >= 13
+        assert complaints == []
+    finally:
+        page.close()
+        server.close()

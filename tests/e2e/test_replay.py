@@ -8,7 +8,7 @@ import pytest
 LIMIT_S = 200
 VENDORS = (
     "tracab_raw.dat", "epts_metrica_tracking.txt", "sportec_positional.xml",
-    "skillcorner_match_data.json", "second_spectrum_fake_data.jsonl.gz",
+    "skillcorner_v3_raw_data.jsonl", "second_spectrum_fake_data.jsonl.gz",
     "hawkeye_1_1.football.samples.ball.gz",
 )
 

@@ -1,4 +1,4 @@
-"""A short simulated match as telemetry records, the way the edge cuts them, for tests of the pool."""
+"""A short simulated match as telemetry records, cut as the edge cuts them, for the pool's tests."""
 
 import numpy as np
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from actors.coordinator import Coordinator, CoordinatorConfig, CoordinatorPorts
+from actors.coordinator import Coordinator, CoordinatorPorts
 from actors.coordinator_shell import CoordinatorShell, RayLauncher
 from actors.net_client import NetClient
 from actors.worker import Worker, WorkerPorts
@@ -151,6 +151,7 @@ def test_a_killed_coordinator_goes_on_where_it_stopped(
     epoch = status(handle)["epoch"]
     ray.kill(handle, no_restart=False)
     match.publish(log, roster, encoded[100:])
+
     def final() -> bool:
         try:
             return status(handle)["all_final"]

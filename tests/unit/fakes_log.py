@@ -38,7 +38,7 @@ class Clock:
 
 
 class FakeLog:
-    """`EventLog` in memory. `down` makes appends fail; `lossy` makes them fail after they worked."""
+    """`EventLog` in memory. `down`: appends fail; `lossy`: they work, and fail all the same."""
 
     def __init__(self, clock: Callable[[], int]) -> None:
         self._clock = clock

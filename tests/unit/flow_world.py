@@ -26,7 +26,8 @@ def roster_of(players=2, **traits):
         ]
     subjects.append(Subject("ball", Role.BALL))
     devices += [
-        Device("ball-pos", Kind.BALL_POS, "ball", 50.0), Device("ball-imu", Kind.BALL_IMU, "ball", 500.0)
+        Device("ball-pos", Kind.BALL_POS, "ball", 50.0),
+        Device("ball-imu", Kind.BALL_IMU, "ball", 500.0),
     ]
     return Roster("venue", "match", subjects=tuple(subjects), devices=tuple(devices))
 
@@ -52,7 +53,8 @@ def rows(kind, device, t_ns, **channels):
 def lps(player, seconds, x, y):
     n = len(seconds)
     return rows(
-        Kind.LPS, 3 * player, at_ns(seconds), pos_x_m=np.broadcast_to(x, n), pos_y_m=np.broadcast_to(y, n)
+        Kind.LPS, 3 * player, at_ns(seconds), pos_x_m=np.broadcast_to(x, n),
+        pos_y_m=np.broadcast_to(y, n),
     )
 
 
@@ -94,7 +96,8 @@ def one_record(*blocks, final=True, seconds=None):
             np.concatenate([getattr(b, name) for b in found])
             for name in ("device", "boot", "seq", "t_event_ns", "t_ingest_ns", "flags")
         ]
-        merged[kind] = SampleBlock(kind, *columns, np.concatenate([b.values for b in found], axis=1))
+        values = np.concatenate([b.values for b in found], axis=1)
+        merged[kind] = SampleBlock(kind, *columns, values)
     last = max(int(b.t_event_ns.max()) for b in blocks)
     end = (last // TICK_NS + 1) * TICK_NS if seconds is None else int(at_ns(seconds))
     return TelemetryRecord("venue", "match", 0, START_NS, end, merged, final=final)

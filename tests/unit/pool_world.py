@@ -80,7 +80,8 @@ class World:
             venues=tuple(roster.venue_id for roster in self.rosters),
         )
         ports = CoordinatorPorts(self.log, self.snapshots, self, self.clock)
-        self.coordinator = Coordinator(ports, replace(config, rebalance_ns=1_000_000_000), self.policy)
+        brisk = replace(config, rebalance_ns=1_000_000_000)
+        self.coordinator = Coordinator(ports, brisk, self.policy)
 
     def crash(self, worker_id: int) -> None:
         """kill -9: nothing is said, nothing is stored. Its launcher will be asked for a new one."""

@@ -6,7 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.policies.assignment import (
-    AssignmentConfig, FlowInfo, Move, MoveReason, WorkerInfo, plan_moves,
+    AssignmentConfig,
+    FlowInfo,
+    Move,
+    MoveReason,
+    WorkerInfo,
+    plan_moves,
 )
 
 CONFIG = AssignmentConfig()
@@ -43,7 +48,7 @@ def test_flows_with_a_living_owner_stay() -> None:
 
 
 def test_flows_of_a_dead_worker_join_the_rest_of_their_venue() -> None:
-    flows = venue("a", 3, owner=1) + [FlowInfo(("a", 9), owner=7, had_owner=True)]
+    flows = [*venue("a", 3, owner=1), FlowInfo(("a", 9), owner=7, had_owner=True)]
     moves = plan_moves(flows, workers(0.0, 0.3), CONFIG, rebalance=False)
     assert moves == [Move(("a", 9), 1, MoveReason.OWNER_GONE)]
 

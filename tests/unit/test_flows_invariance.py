@@ -5,6 +5,7 @@ import random
 from collections import defaultdict
 from dataclasses import replace
 from functools import cache
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -85,7 +86,7 @@ def tidy(block):
 @cache
 def tick_records():
     _, blocks, edges = match()
-    return tuple(record(blocks, a, b, n) for n, (a, b) in enumerate(zip(edges, edges[1:], strict=False)))
+    return tuple(record(blocks, a, b, n) for n, (a, b) in enumerate(pairwise(edges)))
 
 
 def record(blocks, t_from, t_to, seq, final=False):

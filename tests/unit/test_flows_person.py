@@ -96,7 +96,8 @@ def test_thresholds_belong_to_the_athlete():
 
 def test_a_short_dip_does_not_split_a_sprint_and_a_long_one_does():
     for dip_s, count in ((0.2, 1), (2.0, 2)):
-        legs = ((2, 0, 8), (2, 8, 8), (0.3, 8, 6.3), (dip_s, 6.3, 6.3), (0.3, 6.3, 8), (2, 8, 8), (3, 8, 0))
+        dip = ((0.3, 8, 6.3), (dip_s, 6.3, 6.3), (0.3, 6.3, 8))
+        legs = ((2, 0, 8), (2, 8, 8), *dip, (2, 8, 8), (3, 8, 0))
         seconds, x = course(ramp(*legs))
         assert len(of_type(play(roster_of(), lps(0, seconds, x, 0.0)), "sprint")) == count
 

@@ -45,9 +45,8 @@ def test_live_speed_agrees_with_the_vendor_within_a_tenth_of_a_metre_per_second(
         mine = np.flatnonzero(data["id"] == name)
         mine = mine[np.argsort(t_ns[mine], kind="stable")]
         vendor[row] = t_ns[mine], data["speed"][mine]
-        blocks.append(
-            rows(Kind.LPS, row, t_ns[mine], pos_x_m=data["x"][mine] - 52.5, pos_y_m=data["y"][mine] - 34)
-        )
+        x, y = data["x"][mine] - 52.5, data["y"][mine] - 34.0
+        blocks.append(rows(Kind.LPS, row, t_ns[mine], pos_x_m=x, pos_y_m=y))
     roster = Roster(
         "v", "m", subjects=tuple(Subject(n, Role.ATHLETE, "home") for n in names),
         devices=tuple(Device(f"belt-{n}", Kind.LPS, n, 20.0) for n in names),
@@ -74,7 +73,8 @@ def league(recordings):
     tracks = []
     for row, name in enumerate(people):
         mine = data["entity"] == name
-        tracks.append(rows(Kind.LPS, row, t_ns[mine], pos_x_m=data["x"][mine], pos_y_m=data["y"][mine]))
+        x, y = data["x"][mine], data["y"][mine]
+        tracks.append(rows(Kind.LPS, row, t_ns[mine], pos_x_m=x, pos_y_m=y))
     ball = data["entity"] == "ball"
     fixes = rows(
         Kind.BALL_POS, len(people), t_ns[ball], pos_x_m=data["x"][ball], pos_y_m=data["y"][ball],

@@ -24,7 +24,8 @@ def test_states_keep_their_values_subjects_and_status():
         table = decode_states(encode_states(states, IDS))
         assert table.num_rows == len(states)
         assert table.column("subject_id").to_pylist() == [IDS[s] for s in states.subject]
-        assert set(table.column("status").to_pylist()) == {"final" if states.final else "provisional"}
+        status = "final" if states.final else "provisional"
+        assert set(table.column("status").to_pylist()) == {status}
         for name, column in states.columns.items():
             assert np.array_equal(table.column(name).to_numpy(), column, equal_nan=True), name
 

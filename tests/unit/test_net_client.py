@@ -56,7 +56,8 @@ def task(k: int, owner: str = "a") -> NetTask:
 @pytest.fixture
 def world() -> tuple[NetClient, Net, Threads, Clock]:
     net, threads, clock = Net(), Threads(), Clock()
-    return NetClient(net, clock, NetConfig(batch=8, in_flight=2, waiting=40), threads), net, threads, clock
+    config = NetConfig(batch=8, in_flight=2, waiting=40)
+    return NetClient(net, clock, config, threads), net, threads, clock
 
 
 def test_windows_of_many_flows_share_a_call(world: Any) -> None:

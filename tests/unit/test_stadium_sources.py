@@ -10,9 +10,9 @@ import pyarrow.flight as flight
 import pytest
 
 from actors.stadium import Stadium
-from actors.stadium_build import edge_config
 from cluster.certificates import CertificateAuthority, gateway_uri
 from cluster.datagram_keys import open_datagram_key
+from cluster.edge_settings import edge_config
 from cluster.settings import EdgeSettings
 from models.errors import ConfigError
 from models.telemetry.arrow import to_arrow
