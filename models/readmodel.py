@@ -87,6 +87,7 @@ class ReadModel:
                 venue.take_prediction(prediction, version)
             return Applied("prediction", 1)
         if kind == HEALTH:
+            # Read by column names: the edge's own decoder would bring its compiled kernels along.
             table = pa.ipc.open_stream(record.payload).read_all()
             return Applied("health", venue.take_health(table, stored.t_append_ns, version))
         if kind == ROSTER:

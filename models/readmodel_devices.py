@@ -13,6 +13,7 @@ STATUS_OF: Final = {
     "device_degraded": "degraded", "device_failed": "failed", "device_recovered": "ok",
 }
 SILENT_AFTER_S: Final = 5.0
+SILENT_PERIODS: Final = 3.0
 MAX_DEVICES: Final = 20_000
 
 
@@ -23,6 +24,7 @@ class DeviceEntry:
     device_id: str
     kind: str
     subject_id: str
+    silent_after_s: float = SILENT_AFTER_S
     t_ns: int = 0
     t_append_ns: int = 0
     version: int = 0
@@ -39,28 +41,22 @@ class DeviceBoard:
         self.predictions: dict[str, dict[str, Any]] = {}
         self.head_ns = 0
         self.overflow = 0
-        self._roster: list[tuple[str, str]] = []
 
     def enroll(self, devices: list[dict[str, Any]]) -> None:
         """Know the devices of the roster, so that one never heard of is shown as waiting."""
-        self._roster = [(str(d["device_id"]), str(d["kind"])) for d in devices]
         for device in devices:
-            entry = self._entry(*self._key_of(device), device["subject"])
+            entry = self._entry(device["device_id"], str(device["kind"]), device["subject"])
             if entry is not None:
                 entry.subject_id = device["subject"]
+                # A weather station speaks once a minute: three periods are silence, five seconds not.
+                period_s = 1.0 / max(float(device.get("rate_hz") or 0.0), 1e-3)
+                entry.silent_after_s = max(SILENT_AFTER_S, SILENT_PERIODS * period_s)
 
     def take_health(self, table: pa.Table, t_append_ns: int, version: int) -> int:
-        """Take health rows (device_id, t_ns, features). Raises KeyError.
-
-        A device has a row per kind: which one it is says the dictionary index, its roster row.
-        """
+        """Take health rows (device_id, kind, t_ns, features). Raises KeyError."""
         rows = table.to_pylist()
-        places = self._roster_rows(table)
-        for row, place in zip(rows, places, strict=True):
-            device_id = str(row["device_id"])
-            known = place < len(self._roster) and self._roster[place][0] == device_id
-            kind = self._roster[place][1] if known else str(row.get("kind") or "")
-            entry = self._entry(device_id, kind, "")
+        for row in rows:
+            entry = self._entry(str(row["device_id"]), str(row["kind"]), "")
             t_ns = int(row["t_ns"])
             if entry is None or t_ns < entry.t_ns:
                 continue
@@ -137,7 +133,7 @@ class DeviceBoard:
 
     def _status(self, entry: DeviceEntry) -> str:
         silent_s = float(entry.health.get("age_s", 0.0))
-        if entry.status == "ok" and entry.t_ns and silent_s > SILENT_AFTER_S:
+        if entry.status == "ok" and entry.t_ns and silent_s > entry.silent_after_s:
             return "silent"
         return entry.status
 
@@ -158,15 +154,6 @@ class DeviceBoard:
         words |= {word.partition(":")[2] for word in words}
         ours = [entry for entry in self.entries.values() if entry.device_id in words]
         return [entry for entry in ours if entry.kind in words] or ours
-
-    def _roster_rows(self, table: pa.Table) -> list[int]:
-        column = table.column("device_id").combine_chunks()
-        if not pa.types.is_dictionary(column.type):
-            return [len(self._roster)] * table.num_rows
-        return [int(place) for place in column.indices.to_pylist()]
-
-    def _key_of(self, device: dict[str, Any]) -> tuple[str, str]:
-        return str(device["device_id"]), str(device["kind"])
 
 
 _SEVERITY: Final = {"failed": 4, "silent": 3, "degraded": 2, "waiting": 1}

@@ -1,6 +1,5 @@
 """The ball and the lines: out of play, and goal candidates with a probability. Metres."""
 
-import numpy as np
 from numba import njit
 
 from models.events import catalog as C  # noqa: N812
@@ -43,7 +42,7 @@ def check_lines(
     part = min(part_x, part_y)
     goal_line = part_x <= part_y
     cross_x, cross_y, cross_z = bx + (x - bx) * part, by + (y - by) * part, bz + (z - bz) * part
-    t_cross = before_ns + np.int64((t_ns - before_ns) * part)
+    t_cross = before_ns + int((t_ns - before_ns) * part)
     i[L.K_OUTSIDE] = 1
     i[L.KT_BOUND] = t_cross
     f[L.K_CROSS_Y], f[L.K_CROSS_Z] = cross_y, cross_z

@@ -98,7 +98,7 @@ def _gain(
     twins: Twins, s: int, params: NDArray[np.float64], out: Outputs, t_ns: int, who: int
 ) -> None:
     f, i = twins.f[s], twins.i[s]
-    team = np.int64(params[who, L.P_TEAM])
+    team = int(params[who, L.P_TEAM])
     i[L.K_OWNER] = who
     if team == i[L.K_TEAM]:
         return

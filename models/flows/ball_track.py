@@ -27,7 +27,8 @@ START, TAKEN, REFUSED = range(3)
 
 @njit(cache=True)
 def track_step(
-    f: NDArray[np.float64], i: NDArray[np.int64], t_ns: int, x: float, y: float, z: float, r_m: float
+    f: NDArray[np.float64], i: NDArray[np.int64], t_ns: int, x: float, y: float, z: float,
+    r_m: float,
 ) -> int:
     """Take a position: START (new or after a silence of a second), TAKEN, or REFUSED as impossible
     (faster than 50 m/s from the last one, for at most 0.2 s)."""
@@ -64,7 +65,8 @@ def track_step(
 
 @njit(cache=True)
 def _start(
-    f: NDArray[np.float64], i: NDArray[np.int64], t_ns: int, x: float, y: float, z: float, r_m: float
+    f: NDArray[np.float64], i: NDArray[np.int64], t_ns: int, x: float, y: float, z: float,
+    r_m: float,
 ) -> int:
     f[L.KX], f[L.KY], f[L.KZ] = x, y, z
     f[L.KVX], f[L.KVY], f[L.KVZ] = 0.0, 0.0, 0.0

@@ -43,7 +43,8 @@ def walk_ball(
         return False
     if out.n[N_STATES] + steps > out.state_i.shape[0]:
         return False
-    cursor[:] = pos.begin[:-1]
+    for who in range(cursor.shape[0]):
+        cursor[who] = pos.begin[who]
     while a < a_end or b < b_end:
         ta = fix.t_ns[a] if a < a_end else L.NEVER
         tb = knock.t_ns[b] if b < b_end else L.NEVER
@@ -154,8 +155,8 @@ def _contact(
 
 @njit(cache=True)
 def _take_knock(
-    twins: Twins, s: int, params: NDArray[np.float64], cfg: FlowConfig, out: Outputs, pos: Positions,
-    cursor: NDArray[np.int64], t_ns: int, peak_mps2: float,
+    twins: Twins, s: int, params: NDArray[np.float64], cfg: FlowConfig, out: Outputs,
+    pos: Positions, cursor: NDArray[np.int64], t_ns: int, peak_mps2: float,
 ) -> None:
     """A hit in the ball's own sensor: clipping is the signature of a kick, not a fault."""
     f, i = twins.f[s], twins.i[s]

@@ -1,7 +1,7 @@
 """What a call of the flow kernel gives: events, state rows, windows for the nets."""
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,7 @@ from models.flows.tables import (
 from models.telemetry.roster import Roster
 
 DECIMALS: Final = 6
+Rows = NDArray[Any] | None
 _EFFORT = ("effort_enter_mps2", "effort_leave_mps2", "effort_hold_s")
 _RUN = ("sprint_hold_s", "sprint_leave_mps")
 _HIT = ("impact_g", "impact_sd", "collision_m")
@@ -70,35 +71,32 @@ class EffectBuilder:
         }
         self.metadata = config.describe()
         self.ball = np.array([s.role == "ball" for s in roster.subjects] or [False])
-        self.parts: list[list[NDArray[np.generic]]] = [[] for _ in range(10)]
+        self.parts: list[list[NDArray[Any]]] = [[] for _ in range(10)]
 
     def drain(self, out: Outputs) -> None:
         """Take what is in `out` and empty it."""
         counts = (N_EVENTS, N_EVENTS, N_STATES, N_STATES, N_FINALS, N_FINALS, N_WINDOWS, N_WINDOWS,
                   N_FATIGUE, N_FATIGUE)
-        for part, buffer, count in zip(self.parts, out[1:], counts, strict=True):
+        buffers: tuple[NDArray[Any], ...] = out[1:]
+        for part, buffer, count in zip(self.parts, buffers, counts, strict=True):
             if out.n[count]:
                 part.append(buffer[: out.n[count]].copy())
         out.n[:] = 0
 
     def build(self) -> FlowEffects:
         """The effects, in an order that does not depend on how the work was split."""
-        event_i, event_f, state_i, state_f, final_i, final_f, window_i, window_f, tired_i, tired_f = (
-            np.concatenate(part) if part else None for part in self.parts
-        )
+        whole = [np.concatenate(part) if part else None for part in self.parts]
+        pairs = list(zip(whole[::2], whole[1::2], strict=True))
         self.parts = [[] for _ in range(10)]
-        events = [] if event_i is None else self._events(event_i, event_f)
-        states = self._states(state_i, state_f, False) + self._states(final_i, final_f, True)
-        windows = [] if window_i is None else self._windows(window_i, window_f)
-        if tired_i is not None:
-            windows += [
-                NetWindow("fatigue", int(s), int(t), "", data)
-                for (s, t), data in zip(tired_i, tired_f, strict=True)
-            ]
+        events = self._events(*pairs[0])
+        states = self._states(*pairs[1], False) + self._states(*pairs[2], True)
+        windows = self._windows(*pairs[3]) + _fatigue_windows(*pairs[4])
         windows.sort(key=lambda w: (w.t_ns, w.subject, w.kind))
         return FlowEffects(events, states, windows)
 
-    def _events(self, head: NDArray[np.int64], body: NDArray[np.float64]) -> list[Event]:
+    def _events(self, head: Rows, body: Rows) -> list[Event]:
+        if head is None or body is None:
+            return []
         order = np.lexsort((head[:, 5], head[:, 0], head[:, 4]))
         plain = zip(head[order].tolist(), body[order].tolist(), strict=True)
         return [self._event(ints, floats) for ints, floats in plain]
@@ -112,12 +110,12 @@ class EffectBuilder:
             for name, value in zip(spec.metrics, floats[5:], strict=False)
             if value == value
         }
-        place = [None if v != v else round(v, DECIMALS) for v in floats[:4]]
+        x, y, x_end, y_end = (None if v != v else round(v, DECIMALS) for v in floats[:4])
         return Event(
             spec.type, self.roster.venue_id, self.roster.match_id,
             f"flow/{self.roster.subjects[s].subject_id}", seq, t_event, t_detected,
             self.roster.subjects[who].subject_id, self.roster.subjects[who].team,
-            spec.subs[sub], *place, round(floats[4], DECIMALS), priority=spec.priority,
+            spec.subs[sub], x, y, x_end, y_end, round(floats[4], DECIMALS), priority=spec.priority,
             context=context, algo_version=ALGO_VERSION, policy_class=spec.policy_class,
             metrics={**metrics, **self.limits[code]},
         )
@@ -134,9 +132,7 @@ class EffectBuilder:
             return other, (f"ball:{subjects[s].subject_id}",)
         return s, ()
 
-    def _states(
-        self, head: NDArray[np.int64] | None, body: NDArray[np.float64] | None, final: bool
-    ) -> list[StateRows]:
+    def _states(self, head: Rows, body: Rows, final: bool) -> list[StateRows]:
         if head is None or body is None:
             return []
         found = []
@@ -153,9 +149,9 @@ class EffectBuilder:
             found.append(StateRows(mine[order, 0], subject, columns, final, self.metadata))
         return found
 
-    def _windows(
-        self, head: NDArray[np.int64], body: NDArray[np.float32]
-    ) -> list[NetWindow]:
+    def _windows(self, head: Rows, body: Rows) -> list[NetWindow]:
+        if head is None or body is None:
+            return []
         return [
             NetWindow("event", s, t_ns, self._event_id(s, seq) if seq >= 0 else "", data)
             for (s, t_ns, seq), data in zip(head.tolist(), body, strict=True)
@@ -164,6 +160,15 @@ class EffectBuilder:
     def _event_id(self, s: int, seq: int) -> str:
         stream = f"flow/{self.roster.subjects[s].subject_id}"
         return Event("", self.roster.venue_id, self.roster.match_id, stream, seq, 0, 0).event_id
+
+
+def _fatigue_windows(head: Rows, body: Rows) -> list[NetWindow]:
+    if head is None or body is None:
+        return []
+    return [
+        NetWindow("fatigue", s, t_ns, "", data)
+        for (s, t_ns), data in zip(head.tolist(), body, strict=True)
+    ]
 
 
 def _column(name: str, values: NDArray[np.float64]) -> NDArray[np.float64] | NDArray[np.int32]:

@@ -19,7 +19,7 @@ from models.telemetry.kinds import KINDS, Kind
 from models.telemetry.record import TelemetryRecord
 
 DEFAULT_LPS_R_M = 0.05
-RESIDUAL_TO_R = 0.6
+RESIDUAL_TO_R = 1.0
 NLOS_FACTOR = 3.0
 GNSS_R_PER_HDOP_M = 0.15
 DEFAULT_GNSS_R_M = 0.30
@@ -156,8 +156,8 @@ def hearts_of(records: Sequence[TelemetryRecord], devices: DeviceMap, subjects: 
 def fixes_of(records: Sequence[TelemetryRecord], devices: DeviceMap, subjects: int) -> Fixes:
     """Ball positions."""
     rows = Gatherer(records, (Kind.BALL_POS,), devices, subjects)
-    columns = (rows.ordered(rows.channel(n)) for n in ("pos_x_m", "pos_y_m", "pos_z_m", "in_play"))
-    return Fixes(rows.t_ns, *columns, rows.begin)
+    x, y, z = (rows.ordered(rows.channel(f"pos_{axis}_m")) for axis in "xyz")
+    return Fixes(rows.t_ns, x, y, z, rows.ordered(rows.channel("in_play")), rows.begin)
 
 
 def knocks_of(records: Sequence[TelemetryRecord], devices: DeviceMap, subjects: int) -> Knocks:

@@ -23,9 +23,9 @@ PENDING: Final = 4
     SPEED, LAG1, LAG2, ACCEL, DIST, Z1, Z2, Z3, Z4, Z5, HMLD, MAX_SPEED, SPRINT_DIST, WORK, POWER,
     DBAL, WBAL, LOAD, LOAD_SLOW, IMPACT_LOAD, HR, HR_TIME, HR_SUM, TRIMP_B, TRIMP_E, TRIMP_S,
     TRIMP_L, INTENSITY, POS_COVER, IMU_COVER, HR_COVER, TILT_X, TILT_Y, TILT_Z, G_LAST, G_BEFORE,
-    STEP_MEAN, STEP_VAR, STEP_PERIOD, PEAK_G, PUSH_G, FI, FI_LOW, FI_HIGH, HMLD_POWER_TIME,
+    STEP_MEAN, STEP_VAR, STEP_PERIOD, PEAK_G, PUSH_G, FI, FI_LOW, FI_HIGH,
     BALL_X, BALL_Y, HELD0, HELD1, HELD2, HELD3, HELD4, HELD5, FELL_G,
-    TURN_DEG, TURN_OLD, TURN_NOW, LAND_G,
+    TURN_DEG, TURN_OLD, TURN_NOW, LAND_G, NEAR_M,
 ) = range(58)
 BOUT_WIDTH: Final = 10
 SPRINT: Final = 58
@@ -42,12 +42,12 @@ PERSON_F: Final = PEND_G + PENDING
     T_FIRST, T_POS, T_IMU, T_HR, NEXT_STATE, NEXT_DUE, NEXT_GRID, EVENT_SEQ, POS_RANK, SPRINT_N,
     BOUT_N, ACC_N, DEC_N, ACC_SHORT_N, DEC_SHORT_N, IMPACT_N, COLLISION_N, JUMP_N, STEP_N, TURN_N,
     FALL_N, GATED_N, T_HIST, HIST_AT, T_TURN, T_GYRO, T_STEP, IMPACT_DUE, T_PEAK, T_IMPACT,
-    T_FREE, T_PUSH, T_LANDING, FREE_NS, T_DOWN_FROM, T_DOWN_ARMED, T_TILTED, T_FALL_ARMED,
-    FATIGUE_LEVEL, T_ABOVE, T_BELOW, BIN_AT, BIN_N, T_BIN_END, T_BALL, T_WINDOW, G_LAST_T,
-    T_RED_ABOVE, FELL, T_LAST, PEND_NEXT, T_SETTLED,
-) = range(52)
+    T_FREE, T_PUSH, T_LANDING, FREE_NS, T_DOWN_FROM, T_DOWN_ARMED, T_TILTED,
+    FATIGUE_LEVEL, T_ABOVE, BIN_AT, T_BALL, T_WINDOW, G_LAST_T,
+    T_RED_ABOVE, FELL, T_LAST, PEND_NEXT, T_SETTLED, ASK_NEAR, NEAR_WHO,
+) = range(50)
 BOUT_I: Final = 4
-SPRINT_I: Final = 52
+SPRINT_I: Final = 50
 BOUT_BOUT_I: Final = SPRINT_I + BOUT_I
 EFFORT_UP_I: Final = BOUT_BOUT_I + BOUT_I
 EFFORT_DOWN_I: Final = EFFORT_UP_I + BOUT_I
@@ -64,16 +64,16 @@ BIN_WIDTH: Final = 9
 # ---- ball state: float64, int64 ------------------------------------------------------------------
 (
     KX, KY, KZ, KVX, KVY, KVZ, KPP, KPV, KVV, K_DIST, K_MAX, K_COVER, K_HOME_S, K_AWAY_S, K_IN_PLAY,
-    K_NEAR, K_TOUCH_X, K_TOUCH_Y, K_PASS_V, K_OLD_X, K_OLD_Y, K_OLD_Z, K_SPEED, K_KICK_A, K_BEYOND,
+    K_NEAR, K_TOUCH_X, K_TOUCH_Y, K_OLD_X, K_OLD_Y, K_OLD_Z, K_SPEED,
     K_CROSS_Y, K_CROSS_Z, K_SHOT_X, K_SHOT_Y, K_ALIVE_S,
-) = range(30)
-TRACK_X: Final = 30
+) = range(27)
+TRACK_X: Final = 27
 BALL_F: Final = TRACK_X + 3 * TRACK
 (
     KT_FIRST, KT_POS, KT_IMU, KT_NEXT_STATE, KT_NEXT_DUE, K_SEQ, K_KICK_N, K_TOUCH_N, K_PASS_N,
-    K_STEAL_N, K_SHOT_N, K_OUT_N, K_GOAL_N, K_TEAM, K_OWNER, KT_KICK, KT_TOUCH, K_TOUCHER, K_NEAREST,
-    KT_NEAR, KT_SHOT_DUE, KT_SHOT, K_SHOOTER, K_OUTSIDE, K_GOAL_SENT, TRACK_AT, TRACK_N, KT_BOUND,
-    K_REFUSED_N, KT_PASS, KT_LAST,
+    K_STEAL_N, K_SHOT_N, K_OUT_N, K_GOAL_N, K_TEAM, K_OWNER, KT_KICK, KT_TOUCH, K_TOUCHER,
+    K_NEAREST, KT_NEAR, KT_SHOT_DUE, KT_SHOT, K_SHOOTER, K_OUTSIDE, K_GOAL_SENT, TRACK_AT,
+    TRACK_N, KT_BOUND, K_REFUSED_N, KT_PASS, KT_LAST,
 ) = range(31)
 TRACK_T: Final = 31
 BALL_I: Final = TRACK_T + TRACK
@@ -100,8 +100,9 @@ PERSON_COLUMNS: Final = (
     "hr_coverage", "age_ms", "imu_age_ms", "hr_age_ms", "intensity", "gated_n",
 )
 BALL_COLUMNS: Final = (
-    "x_m", "y_m", "z_m", "speed_mps", "max_speed_mps", "distance_m", "kick_n", "touch_n", "poss_team",
-    "poss_subject", "poss_home_s", "poss_away_s", "pass_n", "intercepted_n", "shot_n", "out_n",
+    "x_m", "y_m", "z_m", "speed_mps", "max_speed_mps", "distance_m", "kick_n", "touch_n",
+    "poss_team", "poss_subject", "poss_home_s", "poss_away_s", "pass_n", "intercepted_n",
+    "shot_n", "out_n",
     "goal_candidate_n", "in_play", "nearest_m", "coverage", "age_ms", "imu_age_ms", "refused_n",
 )
 STATE_WIDTH: Final = max(len(PERSON_COLUMNS), len(BALL_COLUMNS))

@@ -42,9 +42,8 @@ def take_motion(
     gap_ns = t_ns - i[L.T_IMU]
     ax, ay, az = np.float64(row[0, j]), np.float64(row[1, j]), np.float64(row[2, j])
     size = sqrt(ax * ax + ay * ay + az * az) / G_MPS2
-    peak = np.float64(row[7, j]) / G_MPS2
-    if not peak >= size:
-        peak = size
+    most = np.float64(row[7, j]) / G_MPS2
+    peak = most if most >= size else size
     if i[L.T_IMU] == L.NONE_NS:
         i[L.NEXT_GRID] = t_ns // GRID_NS + 1
     if gap_ns > LOST_NS:
@@ -62,8 +61,8 @@ def take_motion(
     f[L.HELD0], f[L.HELD1], f[L.HELD2] = ax / G_MPS2, ay / G_MPS2, az / G_MPS2
     turn = 0.0
     for axis in range(3):
-        rate = np.float64(row[3 + axis, j])
-        rate = 0.0 if isnan(rate) else rate
+        felt = np.float64(row[3 + axis, j])
+        rate = 0.0 if isnan(felt) else felt
         f[L.HELD3 + axis] = rate
         turn += rate * rate
     if turn >= cfg.impact_gyro_radps * cfg.impact_gyro_radps:
@@ -158,11 +157,13 @@ def _impact_trigger(
     f[L.PEAK_G] = peak
     i[L.T_PEAK] = t_ns
     i[L.IMPACT_DUE] = t_ns + IMPACT_SETTLE_NS
+    i[L.ASK_NEAR] = 1
 
 
 @njit(cache=True)
 def _jump(
-    f: NDArray[np.float64], i: NDArray[np.int64], cfg: FlowConfig, t_ns: int, size: float, peak: float
+    f: NDArray[np.float64], i: NDArray[np.int64], cfg: FlowConfig, t_ns: int, size: float,
+    peak: float,
 ) -> bool:
     """Push-off, free fall, landing; True when the landing has just been felt."""
     if size < cfg.jump_free_g:

@@ -117,8 +117,8 @@ def _cover(
 
 @njit(cache=True)
 def _efforts(
-    f: NDArray[np.float64], i: NDArray[np.int64], p: NDArray[np.float64], cfg: FlowConfig, t_ns: int,
-    dt_s: float, x: float, y: float,
+    f: NDArray[np.float64], i: NDArray[np.int64], p: NDArray[np.float64], cfg: FlowConfig,
+    t_ns: int, dt_s: float, x: float, y: float,
 ) -> int:
     """Step the four bouts; returns the bits of those that have just ended."""
     v, a = f[L.SPEED], f[L.ACCEL]
@@ -137,11 +137,11 @@ def _efforts(
                        0, x, y, v):
             ended += BOUT_ENDED
     if abs(a) >= enter or i[L.EFFORT_UP_I] + i[L.EFFORT_DOWN_I] > 0:
-        if B.bout_step(f, L.EFFORT_UP, i, L.EFFORT_UP_I, t_ns, dt_s, a, enter, leave, 0.0, rest, gap,
-                       x, y, v):
-            ended += UP_ENDED
-        if B.bout_step(f, L.EFFORT_DOWN, i, L.EFFORT_DOWN_I, t_ns, dt_s, -a, enter, leave, 0.0, rest,
+        if B.bout_step(f, L.EFFORT_UP, i, L.EFFORT_UP_I, t_ns, dt_s, a, enter, leave, 0.0, rest,
                        gap, x, y, v):
+            ended += UP_ENDED
+        if B.bout_step(f, L.EFFORT_DOWN, i, L.EFFORT_DOWN_I, t_ns, dt_s, -a, enter, leave, 0.0,
+                       rest, gap, x, y, v):
             ended += DOWN_ENDED
     return ended
 
@@ -174,8 +174,8 @@ def give_ended(
 
 @njit(cache=True)
 def _end_run(
-    twins: Twins, s: int, o: int, q: int, code: int, threshold: float, cfg: FlowConfig, out: Outputs,
-    t_ns: int,
+    twins: Twins, s: int, o: int, q: int, code: int, threshold: float, cfg: FlowConfig,
+    out: Outputs, t_ns: int,
 ) -> None:
     f, i = twins.f[s], twins.i[s]
     if f[o + B.HELD] < cfg.sprint_hold_s:
@@ -189,7 +189,8 @@ def _end_run(
     emit(
         out, i, L.EVENT_SEQ, s, code, 0, i[q + B.T_START], t_ns, -1,
         (f[o + B.X0], f[o + B.Y0], f[o + B.X1], f[o + B.Y1]), 1.0,
-        (duration, f[o + B.PEAK], f[o + B.DIST] / duration, f[o + B.DIST], f[o + B.HELD], threshold),
+        (duration, f[o + B.PEAK], f[o + B.DIST] / duration, f[o + B.DIST], f[o + B.HELD],
+         threshold),
     )
 
 

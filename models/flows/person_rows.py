@@ -10,6 +10,30 @@ from models.flows import layout as L  # noqa: N812
 from models.flows.tables import N_FATIGUE, N_FINALS, N_STATES, Outputs, Twins
 from models.signal import kalman as K  # noqa: N812
 
+_FLOATS = {
+    "speed_mps": L.SPEED, "accel_mps2": L.ACCEL, "distance_m": L.DIST, "z1_m": L.Z1, "z2_m": L.Z2,
+    "z3_m": L.Z3, "z4_m": L.Z4, "z5_m": L.Z5, "sprint_m": L.SPRINT_DIST,
+    "max_speed_mps": L.MAX_SPEED, "player_load_au": L.LOAD, "player_load_slow_au": L.LOAD_SLOW,
+    "impact_load_au": L.IMPACT_LOAD, "trimp": L.TRIMP_B, "trimp_edwards": L.TRIMP_E,
+    "trimp_stagno": L.TRIMP_S, "trimp_lucia": L.TRIMP_L, "dbal_m": L.DBAL, "wbal_jkg": L.WBAL,
+    "metabolic_power_wkg": L.POWER, "metabolic_work_jkg": L.WORK, "hmld_m": L.HMLD,
+    "fatigue_index": L.FI, "fatigue_low": L.FI_LOW, "fatigue_high": L.FI_HIGH,
+    "intensity": L.INTENSITY,
+}
+_INTS = {
+    "sprint_n": L.SPRINT_N, "acc_n": L.ACC_N, "dec_n": L.DEC_N, "acc_short_n": L.ACC_SHORT_N,
+    "dec_short_n": L.DEC_SHORT_N, "bout_n": L.BOUT_N, "turn_n": L.TURN_N, "impact_n": L.IMPACT_N,
+    "collision_n": L.COLLISION_N, "fall_n": L.FALL_N, "jump_n": L.JUMP_N, "step_n": L.STEP_N,
+    "fatigue_level": L.FATIGUE_LEVEL, "gated_n": L.GATED_N,
+}
+_AT = L.PERSON_COLUMNS.index
+KEPT_FLOATS = np.array([(_AT(name), column) for name, column in _FLOATS.items()])
+KEPT_INTS = np.array([(_AT(name), column) for name, column in _INTS.items()])
+"""State that goes out as it is: (column of the row, column of the state)."""
+HSR_AT, CADENCE_AT, HR_AT = _AT("hsr_m"), _AT("cadence_spm"), _AT("hr_bpm")
+DBAL_PCT_AT, COVER_AT, AGE_AT = _AT("dbal_pct"), _AT("coverage"), _AT("age_ms")
+CADENCE_AGE_NS = 1_500_000_000
+
 
 @njit(cache=True)
 def age_ms(t_ns: int, then_ns: int) -> float:
@@ -37,50 +61,30 @@ def next_row(out: Outputs, final: bool, t_ns: int, s: int) -> NDArray[np.float64
 def write_person(
     twins: Twins, s: int, p: NDArray[np.float64], out: Outputs, t_ns: int, final: bool
 ) -> None:
-    """One row of `PERSON_COLUMNS` as of `t_ns`."""
+    """One row of `PERSON_COLUMNS` as of `t_ns`: what is kept as it is, then what is made of it."""
     f, i, k = twins.f[s], twins.i[s], twins.kalman[s]
     r = next_row(out, final, t_ns, s)
-    seen = i[L.T_POS] != L.NONE_NS
-    r[0] = k[K.X] if seen else nan
-    r[1] = k[K.Y] if seen else nan
-    r[2] = f[L.SPEED] if seen else nan
-    r[3] = f[L.ACCEL] if seen else nan
-    r[4] = f[L.DIST]
-    for zone in range(5):
-        r[5 + zone] = f[L.Z1 + zone]
-    r[10] = f[L.Z4] + f[L.Z5]
-    r[11] = i[L.SPRINT_N]
-    r[12] = f[L.SPRINT_DIST]
-    r[13] = f[L.MAX_SPEED]
-    r[14], r[15], r[16], r[17] = i[L.ACC_N], i[L.DEC_N], i[L.ACC_SHORT_N], i[L.DEC_SHORT_N]
-    r[18], r[19], r[20], r[21] = i[L.BOUT_N], i[L.TURN_N], i[L.IMPACT_N], i[L.COLLISION_N]
-    r[22], r[23], r[24] = i[L.FALL_N], i[L.JUMP_N], i[L.STEP_N]
-    stepping = f[L.STEP_PERIOD] > 0.0 and t_ns - i[L.T_STEP] <= 1_500_000_000
-    r[25] = 60.0 / f[L.STEP_PERIOD] if stepping else 0.0
-    r[26], r[27], r[28] = f[L.LOAD], f[L.LOAD_SLOW], f[L.IMPACT_LOAD]
-    _write_heart(f, i, p, r)
-    r[36] = f[L.DBAL]
-    r[37] = 100.0 * f[L.DBAL] / p[L.P_DPRIME]
-    r[38], r[39], r[40], r[41] = f[L.WBAL], f[L.POWER], f[L.WORK], f[L.HMLD]
-    r[42], r[43], r[44], r[45] = f[L.FI], f[L.FI_LOW], f[L.FI_HIGH], i[L.FATIGUE_LEVEL]
-    since = max(t_ns - i[L.T_FIRST], 1) * 1e-9
-    r[46] = min(f[L.POS_COVER] / since, 1.0)
-    r[47] = min(f[L.IMU_COVER] / since, 1.0)
-    r[48] = min(f[L.HR_COVER] / since, 1.0)
-    r[49], r[50], r[51] = age_ms(t_ns, i[L.T_POS]), age_ms(t_ns, i[L.T_IMU]), age_ms(t_ns, i[L.T_HR])
-    r[52] = f[L.INTENSITY]
-    r[53] = i[L.GATED_N]
-
-
-@njit(cache=True)
-def _write_heart(
-    f: NDArray[np.float64], i: NDArray[np.int64], p: NDArray[np.float64], r: NDArray[np.float64]
-) -> None:
+    for n in range(KEPT_FLOATS.shape[0]):
+        r[KEPT_FLOATS[n, 0]] = f[KEPT_FLOATS[n, 1]]
+    for n in range(KEPT_INTS.shape[0]):
+        r[KEPT_INTS[n, 0]] = i[KEPT_INTS[n, 1]]
+    r[0] = k[K.X]
+    r[1] = k[K.Y]
+    if i[L.T_POS] == L.NONE_NS:
+        for column in range(4):
+            r[column] = nan
+    r[HSR_AT] = f[L.Z4] + f[L.Z5]
+    stepping = f[L.STEP_PERIOD] > 0.0 and t_ns - i[L.T_STEP] <= CADENCE_AGE_NS
+    r[CADENCE_AT] = 60.0 / f[L.STEP_PERIOD] if stepping else 0.0
     known = i[L.T_HR] != L.NONE_NS
-    r[29] = f[L.HR] if known else nan
-    r[30] = f[L.HR_SUM] / f[L.HR_TIME] if f[L.HR_TIME] > 0.0 else nan
-    r[31] = 100.0 * f[L.HR] / p[L.P_HRMAX] if known else nan
-    r[32], r[33], r[34], r[35] = f[L.TRIMP_B], f[L.TRIMP_E], f[L.TRIMP_S], f[L.TRIMP_L]
+    r[HR_AT] = f[L.HR] if known else nan
+    r[HR_AT + 1] = f[L.HR_SUM] / f[L.HR_TIME] if f[L.HR_TIME] > 0.0 else nan
+    r[HR_AT + 2] = 100.0 * f[L.HR] / p[L.P_HRMAX] if known else nan
+    r[DBAL_PCT_AT] = 100.0 * f[L.DBAL] / p[L.P_DPRIME]
+    since = max(t_ns - i[L.T_FIRST], 1) * 1e-9
+    for n in range(3):
+        r[COVER_AT + n] = min(f[L.POS_COVER + n] / since, 1.0)
+        r[AGE_AT + n] = age_ms(t_ns, i[L.T_POS + n])
 
 
 @njit(cache=True)

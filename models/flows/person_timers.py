@@ -35,6 +35,7 @@ NEAR_AGE_NS = 1_000_000_000
 GYRO_NS = 250_000_000
 FELL_WITHIN_NS = 2_000_000_000
 UPRIGHT_DEG = 40.0
+TILTED_NS = 500_000_000
 DOWN_MPS = 0.3
 DOWN_WITHIN_NS = 15_000_000_000
 FATIGUE_AFTER_S = 120.0
@@ -111,7 +112,10 @@ def _judge_impact(
     twisted = abs(i[L.T_GYRO] - i[L.T_PEAK]) <= GYRO_NS
     if not twisted and not (found and dv >= cfg.impact_dv_mps):
         return
+    # Bodies that collide part again within the quarter second: the nearer of both moments counts.
     other, metres = nearest_other(twins, s, pos, params, due_ns)
+    if i[L.NEAR_WHO] >= 0 and f[L.NEAR_M] < metres:
+        other, metres = i[L.NEAR_WHO], f[L.NEAR_M]
     fresh = due_ns - i[L.T_POS] <= NEAR_AGE_NS
     met = fresh and other >= 0 and metres <= cfg.collision_m
     i[L.T_IMPACT] = i[L.T_PEAK]
@@ -138,7 +142,13 @@ def _posture(twins: Twins, s: int, cfg: FlowConfig, out: Outputs, t_ns: int) -> 
     if tilt < UPRIGHT_DEG:
         i[L.FELL] = 0
     place = (k[K.X], k[K.Y], NO_METRIC, NO_METRIC)
-    if tilt >= cfg.fall_tilt_deg and i[L.FELL] == 0 and t_ns - i[L.T_WINDOW] <= FELL_WITHIN_NS:
+    if tilt < cfg.fall_tilt_deg:
+        i[L.T_TILTED] = L.NONE_NS
+    elif i[L.T_TILTED] == L.NONE_NS:
+        i[L.T_TILTED] = t_ns
+    # A hard knock swings the felt vertical for a moment; who has fallen stays tilted.
+    lies = i[L.T_TILTED] != L.NONE_NS and t_ns - i[L.T_TILTED] >= TILTED_NS
+    if lies and i[L.FELL] == 0 and i[L.T_TILTED] - i[L.T_WINDOW] <= FELL_WITHIN_NS:
         i[L.FELL] = 1
         i[L.FALL_N] += 1
         i[L.T_DOWN_ARMED] = t_ns
@@ -174,7 +184,10 @@ def _decline(now: float, now_time: float, all_: float, all_time: float, least: f
 def fatigue_scores(bins: NDArray[np.float64], z: NDArray[np.float64]) -> float:
     """Fill z (5,) from the bins of one person; the mean share of D' left in the last 5 minutes."""
     all_ = bins[L.BINS - 1]
-    now = bins[: L.BINS - 1].sum(axis=0)
+    now = np.zeros(L.BIN_WIDTH)
+    for row in range(L.BINS - 1):
+        for column in range(L.BIN_WIDTH):
+            now[column] += bins[row, column]
     z[:] = nan
     if all_[L.B_TIME] < FATIGUE_AFTER_S or now[L.B_TIME] < 0.5 * FATIGUE_AFTER_S:
         return nan

@@ -11,7 +11,7 @@ from models.flows.person_heart import take_heart
 from models.flows.person_motion import give_jump, take_motion
 from models.flows.person_position import close_bouts, give_ended, take_position
 from models.flows.person_rows import write_person
-from models.flows.person_timers import SILENT_NS, fire_person
+from models.flows.person_timers import SILENT_NS, fire_person, nearest_other
 from models.flows.tables import (
     N_EVENTS,
     N_FATIGUE,
@@ -113,6 +113,9 @@ def _walk_one(
             )
             if jumped:
                 give_jump(twins, s, out, i[L.T_IMU])
+            if i[L.ASK_NEAR]:
+                i[L.ASK_NEAR] = 0
+                i[L.NEAR_WHO], f[L.NEAR_M] = nearest_other(twins, s, pos, params, i[L.T_IMU])
         else:
             take_heart(twins, s, p, t_ns, np.float64(heart.hr_bpm[c]))
             c += 1
@@ -126,8 +129,9 @@ def run_motion(
     b_end: int, stop_ns: int, ball: Fixes, at: int, at_end: int,
 ) -> tuple[int, int, bool]:
     """Take motion rows from `b` on until a row of another kind, a timer or a window is due, or a
-    jump has ended: the tight loop in which most rows are spent. Row `b` itself is ready to be
-    taken. Returns the motion row and the ball row reached, and whether a jump was landed."""
+    jump has ended or a hit begun: the tight loop in which most rows are spent. Row `b` itself is
+    ready to be taken. Returns the motion row and the ball row reached, and whether a jump was
+    landed."""
     while True:
         t_ns = imu.t_ns[b]
         i[L.T_LAST] = t_ns
@@ -135,7 +139,7 @@ def run_motion(
         b += 1
         if i[L.IMPACT_DUE] != L.NONE_NS:
             i[L.NEXT_DUE] = min(i[L.NEXT_DUE], i[L.IMPACT_DUE])
-        if jumped or b >= b_end:
+        if jumped or b >= b_end or i[L.ASK_NEAR]:
             return b, at, jumped
         t_ns = imu.t_ns[b]
         if t_ns >= stop_ns or t_ns >= i[L.NEXT_DUE]:

@@ -10,6 +10,10 @@ the pool's size.
 import math
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
+
+
+_LEAST_RATE: Final = 1e-3
 
 
 class ScaleReason(StrEnum):
@@ -172,8 +176,9 @@ class PoolPolicy:
         if not signals.capacity_per_s or not signals.ready:
             return 0
         rate = signals.forecast_per_s if need == ScaleReason.FORECAST else signals.arrival_per_s
-        each = signals.capacity_per_s / signals.ready
-        return math.ceil(rate * self.config.headroom / (each * self.config.busy_high))
+        each = max(signals.capacity_per_s / signals.ready, _LEAST_RATE)
+        wanted = rate * self.config.headroom / (each * self.config.busy_high)
+        return math.ceil(min(wanted, self.config.max_workers))
 
     def _gained_nothing(self, signals: PoolSignals) -> bool:
         """Whether the last growth brought no more throughput: then the machine is the bound."""

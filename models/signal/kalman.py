@@ -30,7 +30,8 @@ P_VV = 12
 P_VA = 13
 P_AA = 14
 GATED_N = 15
-KALMAN_WIDTH = 16
+GATED_RUN = 16
+KALMAN_WIDTH = 17
 
 JERK_PSD = 60.0
 """Spectral density of jerk, m^2/s^5. With `ACCEL_TAU_S` it means a standing acceleration spread of
@@ -39,6 +40,9 @@ ACCEL_TAU_S = 0.5
 GATE_NIS = 13.8
 """Squared normalised innovation, 2 degrees of freedom, at 0.999."""
 RESET_GAP_NS = 1_000_000_000
+LOST_RUN = 3
+LOST_NS = 300_000_000
+"""So many refused positions in a row, over so long, mean that the track is wrong, not they."""
 START_SPEED_MPS = 4.0
 START_ACCEL_MPS2 = 3.0
 
@@ -64,7 +68,9 @@ def kalman_age_ns(state: NDArray[np.float64], row: int, t_ns: int) -> int:
 def _restart(
     state: NDArray[np.float64], row: int, t_ns: int, x_m: float, y_m: float, r_m: float
 ) -> None:
+    refused = state[row, GATED_N]
     state[row, :] = 0.0
+    state[row, GATED_N] = refused
     state[row, X] = x_m
     state[row, Y] = y_m
     state[row, T] = t_ns // 1_000_000_000
@@ -76,14 +82,27 @@ def _restart(
 
 
 @njit(cache=True)
+def kalman_shift(
+    state: NDArray[np.float64], row: int, t_ns: int, x_m: float, y_m: float
+) -> None:
+    """Move the track of `row` so that it passes through (x, y) at `t_ns`, velocity unchanged:
+    another sensor with another bias takes over."""
+    dt = kalman_age_ns(state, row, t_ns) * 1e-9
+    if 0.0 <= dt <= RESET_GAP_NS * 1e-9:
+        state[row, X] = x_m - dt * state[row, VX]
+        state[row, Y] = y_m - dt * state[row, VY]
+
+
+@njit(cache=True)
 def kalman_step(
     state: NDArray[np.float64], row: int, t_ns: int, x_m: float, y_m: float, r_m: float
 ) -> int:
     """Take one position of standard deviation `r_m` into `state[row]`.
 
     Returns STEP_OK; STEP_GATED when the position is too far from what is possible (or older than
-    the last one), and the state stays as it was; STEP_RESET when it starts the row, or starts it
-    anew because more than `RESET_GAP_NS` have passed since the last accepted one.
+    the last one), and the track stays as it was; STEP_RESET when it starts the row, or starts it
+    anew because more than `RESET_GAP_NS` have passed since the last accepted one, or because a run
+    of refused ones shows that the track is lost.
     """
     age_ns = kalman_age_ns(state, row, t_ns)
     if age_ns > RESET_GAP_NS:
@@ -112,8 +131,13 @@ def kalman_step(
     ex = x_m - x
     ey = y_m - y
     if (ex * ex + ey * ey) / spread > GATE_NIS:
+        if s[GATED_RUN] >= LOST_RUN and age_ns >= LOST_NS:
+            _restart(state, row, t_ns, x_m, y_m, r_m)
+            return STEP_RESET
         s[GATED_N] += 1.0
+        s[GATED_RUN] += 1.0
         return STEP_GATED
+    s[GATED_RUN] = 0.0
     kp = pp / spread
     kv = pv / spread
     ka = pa / spread

@@ -1,0 +1,58 @@
+"""Snapshots: named arrays as bytes that say what they are, without pickle.
+
+Layout: b"TLES", u32 little-endian header length, JSON header (version, scalars, and per array name,
+dtype, shape), then all array bytes one after the other, zstd-compressed.
+"""
+
+import json
+import math
+import struct
+from collections.abc import Mapping
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from models.errors import SchemaError
+
+MAGIC: Final = b"TLES"
+VERSION: Final = 1
+_CODEC: Final = "zstd"
+MAX_BYTES: Final = 4 << 30
+
+
+def pack_state(scalars: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> bytes:
+    """The bytes of a state."""
+    body = b"".join(np.ascontiguousarray(array).tobytes() for array in arrays.values())
+    head = {
+        "version": VERSION, "scalars": scalars, "bytes": len(body),
+        "arrays": [[name, a.dtype.str, list(a.shape)] for name, a in arrays.items()],
+    }
+    text = json.dumps(head, separators=(",", ":")).encode()
+    packed = pa.compress(body, codec=_CODEC, asbytes=True)
+    return b"".join((MAGIC, struct.pack("<I", len(text)), text, packed))
+
+
+def unpack_state(payload: bytes) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    """(scalars, arrays) of a state; arrays are fresh and may be written. Raises SchemaError."""
+    if payload[:4] != MAGIC or len(payload) < 8:
+        raise SchemaError("wrong_format", "not an edge snapshot")
+    (length,) = struct.unpack_from("<I", payload, 4)
+    try:
+        head = json.loads(payload[8 : 8 + length])
+        if head["version"] != VERSION:
+            raise SchemaError("unknown_version", str(head["version"])[:20])
+        size = int(head["bytes"])
+        if not 0 <= size <= MAX_BYTES:
+            raise SchemaError("oversize", str(size))
+        body = pa.decompress(payload[8 + length :], size, codec=_CODEC, asbytes=True)
+        arrays, offset = {}, 0
+        for name, dtype, shape in head["arrays"]:
+            count = math.prod(shape)
+            column = np.frombuffer(body, np.dtype(dtype), count, offset)
+            arrays[name] = column.reshape(shape).copy()
+            offset += column.nbytes
+        return head["scalars"], arrays
+    except (KeyError, TypeError, ValueError, OSError, pa.ArrowException) as error:
+        raise SchemaError("wrong_format", str(error)[:200]) from error
