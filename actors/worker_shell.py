@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from actors.net_client import NetClient, served_nets
 from actors.worker import CoordinatorAwayError, CoordinatorPort, Worker, WorkerConfig, WorkerPorts
+from actors.worker_warmup import warm_up
 from cluster.eventlog.open import open_log
 from cluster.names import COORDINATOR, RAY_NAMESPACE
 from cluster.settings import Settings
@@ -83,6 +84,7 @@ class WorkerShell:
         self._poll_s = tree.pool.poll_ms / 1e3
         self._on_fault = on_fault
         self._stop = threading.Event()
+        self._warm = threading.Event()
         self._beat_now = threading.Event()
         self._threads = [
             threading.Thread(target=self._work, name=f"worker-{worker_id}", daemon=True),
@@ -121,6 +123,8 @@ class WorkerShell:
     def _work(self) -> None:
         worker, epoch = self.worker, -1
         try:
+            warm_up()
+            self._warm.set()
             while not self._stop.is_set() and not worker.retired:
                 moved = worker.step()
                 if worker.report.epoch != epoch:
@@ -136,6 +140,9 @@ class WorkerShell:
             self._on_fault(EXIT_CODE)
 
     def _beats(self) -> None:
+        # Whoever registers gets flows: not before they can be worked on.
+        while not self._warm.wait(BEAT_S) and not self._stop.is_set():
+            continue
         while not self._stop.is_set() and not self.worker.retired:
             self.worker.beat()
             self._beat_now.wait(BEAT_S)

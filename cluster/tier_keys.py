@@ -7,7 +7,6 @@ on keeps unwrapped keys for minutes, and would still open a file whose key has b
 """
 
 import base64
-import os
 import secrets
 from datetime import timedelta
 from pathlib import Path
@@ -16,31 +15,30 @@ from typing import Any
 import pyarrow.parquet.encryption as pe
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from cluster.private_files import secret_file
 from models.errors import AccessError
 
 HEALTH_KEY = "health"
 FOOTER_KEY = "footer"
 PSEUDONYM_KEY = "pseudonym"
 _NONCE_BYTES = 12
+_KEY_BYTES = 32
 
 
-def master_key(key_dir: Path | str, name: str) -> bytes:
-    """The 32 bytes of master key `name`; made when it does not exist yet."""
-    folder = Path(key_dir)
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    path = folder / f"{name}.key"
+def master_key(key_dir: Path | str, name: str, may_create: bool = True) -> bytes:
+    """The 32 bytes of master key `name`; made by whoever comes first when it does not exist yet.
+
+    Raises AccessError when there is no such key, or the file holds something else.
+    """
+    path = Path(key_dir) / f"{name}.key"
+    if not may_create and not path.exists():
+        raise AccessError(f"no key {path.name} in {key_dir}")
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        key = path.read_bytes()
-        if len(key) != 32:
-            raise AccessError(f"{path.name}: not a key of 32 bytes") from None
-        return key
-    with os.fdopen(descriptor, "wb") as file:
-        key = secrets.token_bytes(32)
-        file.write(key)
-        file.flush()
-        os.fsync(file.fileno())
+        key = secret_file(path, lambda: secrets.token_bytes(_KEY_BYTES))
+    except OSError as error:
+        raise AccessError(f"{path}: {error.strerror}") from error
+    if len(key) != _KEY_BYTES:
+        raise AccessError(f"{path.name}: not a key of {_KEY_BYTES} bytes")
     return key
 
 
@@ -77,12 +75,13 @@ class _FileKms(pe.KmsClient):
 
     def unwrap_key(self, wrapped_key: str | bytes, master_key_identifier: str) -> bytes:
         raw = base64.b64decode(wrapped_key)
-        return self._cipher(master_key_identifier).decrypt(
+        cipher = self._cipher(master_key_identifier, may_create=False)
+        return cipher.decrypt(
             raw[:_NONCE_BYTES], raw[_NONCE_BYTES:], master_key_identifier.encode()
         )
 
-    def _cipher(self, name: str) -> AESGCM:
-        return AESGCM(master_key(self._key_dir, name))
+    def _cipher(self, name: str, may_create: bool = True) -> AESGCM:
+        return AESGCM(master_key(self._key_dir, name, may_create))
 
 
 def _factory(key_dir: Path | str) -> pe.CryptoFactory:

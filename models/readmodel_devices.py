@@ -48,7 +48,7 @@ class DeviceBoard:
             entry = self._entry(device["device_id"], str(device["kind"]), device["subject"])
             if entry is not None:
                 entry.subject_id = device["subject"]
-                # A weather station speaks once a minute: three periods are silence, five seconds not.
+                # A weather station speaks once a minute: five seconds are no silence there.
                 period_s = 1.0 / max(float(device.get("rate_hz") or 0.0), 1e-3)
                 entry.silent_after_s = max(SILENT_AFTER_S, SILENT_PERIODS * period_s)
 

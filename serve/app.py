@@ -54,10 +54,10 @@ def build(args: Mapping[str, Any]) -> serve.Application:
 
 
 def http_options(settings: Settings) -> dict[str, Any]:
-    """For `serve.start(http_options=...)`: one proxy, on the host and port of the settings."""
+    """For `serve.start(http_options=...)`. No time limit on requests: the live feed has no end."""
     return {
-        "host": settings.serve.host, "port": settings.serve.port, "location": "HeadOnly",
-        "request_timeout_s": None, "keep_alive_timeout_s": 30,
+        "host": settings.serve.host, "port": settings.serve.port, "request_timeout_s": None,
+        "keep_alive_timeout_s": 30,
     }
 
 

@@ -1,4 +1,5 @@
-"""The live page: three files of our own, served under a policy that lets nothing else in.
+"""The live page and the description of the API: files of our own, served under a policy that lets
+nothing else in.
 
 The files are read once, when the app is built. No CDN, no inline script or style, no token in a URL
 (the page takes it from the fragment, which browsers never send).
@@ -29,12 +30,15 @@ _FILES: Final = (
     ("/page/table.js", "table.js", "text/javascript; charset=utf-8"),
     ("/page/feed.js", "feed.js", "text/javascript; charset=utf-8"),
     ("/page/panels.js", "panels.js", "text/javascript; charset=utf-8"),
+    ("/docs", "docs.html", "text/html; charset=utf-8"),
+    ("/page/docs.css", "docs.css", "text/css; charset=utf-8"),
+    ("/page/docs.js", "docs.js", "text/javascript; charset=utf-8"),
     ("/favicon.svg", "favicon.svg", "image/svg+xml"),
 )
 
 
 def page_routes() -> APIRouter:
-    """The page at /, its files under /page."""
+    """The page at /, the API's description at /docs, their files under /page."""
     router = APIRouter(include_in_schema=False)
     folder = files("serve") / "page"
     for path, name, media_type in _FILES:

@@ -85,7 +85,10 @@ def events_view(events: Iterable[dict[str, Any]], sight: Sight) -> list[dict[str
 
 
 def predictions_view(predictions: dict[str, Any], sight: Sight) -> dict[str, Any]:
-    """Fatigue for readers of the index, failures for operators, impacts for analysts."""
+    """Fatigue for readers of the index, failures for operators, impacts for analysts.
+
+    What a reader has no class for is not even named.
+    """
     general = sight.of("", "")
     teams = predictions.get("teams", {})
 
@@ -93,12 +96,14 @@ def predictions_view(predictions: dict[str, Any], sight: Sight) -> dict[str, Any
         subject = str(prediction.get("subject_id", ""))
         return needed in sight.of(str(teams.get(subject, "")), subject)
 
-    return {
-        "fatigue": [p for p in predictions["fatigue"] if may(p, INDEX)],
-        "failure": predictions["failure"] if DEVICE in general else [],
-        "event": [p for p in predictions["event"] if may(p, PERFORMANCE)],
-        "next_failure": predictions["next_failure"] if DEVICE in general else None,
-    }
+    out: dict[str, Any] = {}
+    if INDEX in general:
+        out["fatigue"] = [p for p in predictions["fatigue"] if may(p, INDEX)]
+    if PERFORMANCE in general:
+        out["event"] = [p for p in predictions["event"] if may(p, PERFORMANCE)]
+    if DEVICE in general:
+        out |= {key: predictions[key] for key in ("failure", "next_failure")}
+    return out
 
 
 def devices_view(devices: Iterable[dict[str, Any]], sight: Sight) -> list[dict[str, Any]]:

@@ -1,1 +1,1 @@
-"""The edge: what happens to samples in the stadium, before they are written to the telemetry log."""
+"""The edge: what happens to samples in the stadium before they reach the telemetry log."""

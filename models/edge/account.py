@@ -1,4 +1,4 @@
-"""Conservation: every row that came in is forwarded, thinned, buffered or rejected, exactly once."""
+"""Conservation: every row that came in is forwarded, thinned, buffered or rejected, once."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

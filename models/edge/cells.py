@@ -96,7 +96,7 @@ def new_cells(
 
 
 @njit(cache=True)
-def second_of(second_begin_ns: Whole, seconds: Whole, t_ns: Whole) -> int:
+def second_of(second_begin_ns: Whole, seconds: Whole, t_ns: Whole) -> Whole:
     """Index of the second that `t_ns` lies in, held to the stretch."""
     return min(max((t_ns - second_begin_ns) // SECOND, 0), seconds - 1)
 

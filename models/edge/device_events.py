@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from models.edge import timeline as T
+from models.edge import timeline
 from models.events.envelope import Event
 from models.telemetry.roster import Roster
 
@@ -23,24 +23,26 @@ def build_events(notes: NDArray[np.int64], roster: Roster, first_seq: int) -> li
 
 
 def _event(note: list[int], roster: Roster, seq: int) -> Event:
-    kind, device, size = note[T.NOTE_TYPE], note[T.NOTE_DEVICE], note[T.NOTE_SIZE]
+    kind, device = note[timeline.NOTE_TYPE], note[timeline.NOTE_DEVICE]
     named = roster.devices[device] if device >= 0 else None
-    urgent = kind in (T.N_FAILED, T.N_GAP)
+    urgent = kind in (timeline.N_FAILED, timeline.N_GAP)
     return Event(
-        type=T.NOTE_TYPES[kind], venue_id=roster.venue_id, match_id=roster.match_id,
-        stream=EDGE_STREAM, seq=seq, t_event_ns=note[T.NOTE_T], t_detected_ns=note[T.NOTE_DETECTED],
+        type=timeline.NOTE_TYPES[kind], venue_id=roster.venue_id, match_id=roster.match_id,
+        stream=EDGE_STREAM, seq=seq, t_event_ns=note[timeline.NOTE_T],
+        t_detected_ns=note[timeline.NOTE_DETECTED],
         subject_id=named.device_id if named else "",
-        sub_type=T.FAULTS[note[T.NOTE_FAULT]] if named else "system_wide",
+        sub_type=timeline.FAULTS[note[timeline.NOTE_FAULT]] if named else "system_wide",
         priority="high" if urgent else "normal",
         context=(str(named.kind),) if named else (),
-        algo_version=ALGO_VERSION, policy_class=POLICY_CLASS, metrics=_metrics(kind, note, size),
+        algo_version=ALGO_VERSION, policy_class=POLICY_CLASS,
+        metrics=_metrics(kind, note[timeline.NOTE_SIZE]),
     )
 
 
-def _metrics(kind: int, note: list[int], size: int) -> dict[str, float]:
-    if kind in (T.N_GAP, T.N_RESTORED):
+def _metrics(kind: int, size: int) -> dict[str, float]:
+    if kind in (timeline.N_GAP, timeline.N_RESTORED):
         return {"devices": float(size)}
-    if kind == T.N_CLOCK:
+    if kind == timeline.N_CLOCK:
         return {"step_ms": size / 1e6}
     if size:
         return {"silent_s": size / 1e9}

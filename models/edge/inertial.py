@@ -1,4 +1,4 @@
-"""Inertial rows (athlete, ball, boot): gaps, stuck, saturation, spikes, roughness, PlayerLoad, peaks.
+"""Inertial rows (athlete, ball, boot): stuck, saturation, spikes, roughness, PlayerLoad, peaks.
 
 One pass over rows in order of work. Repairs acceleration spikes of athletes in place (the raw log
 keeps what came); ball and boot are left alone, because a kick is a spike there. Clipping is flagged
@@ -12,7 +12,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from models.columns import frozen
-from models.edge import cells as C
+from models.edge import cells as grid
 from models.edge.cells import Cells, count_row, second_of
 from models.edge.config import EdgeConfig
 from models.edge.rows import Rows
@@ -32,7 +32,7 @@ _REASON_STUCK: Final = int(Reason.STUCK)
 _AT_SCALE: Final = 0.995
 _LONG_GAP_NS: Final = 250_000_000
 STRETCH: Final = 10
-"""Samples over which roughness is averaged; the calmest stretch of a second stands for its noise."""
+"""Samples over which roughness is averaged; the calmest stretch of a second is its noise."""
 
 MEMORY_WIDTH: Final = 6
 _MAG, _MAG_OLD, _ROUGH, _ROUGH_N, _SPIKED, _AT_SCALE_N = range(MEMORY_WIDTH)
@@ -179,16 +179,19 @@ def _pass(
     ticks, movements = cells.tick, cells.subject
     memory, windows, held, held_since_ns, load, load_z = state
     tick_ns, begin_ns, second_begin_ns = cells.tick_ns, cells.tick_begin_ns, cells.second_begin_ns
-    tick, second, tick_end, second_end = 0, 0, -1, -1
+    tick: Whole = 0
+    second: Whole = 0
+    tick_end: Whole = -1
+    second_end: Whole = -1
     for i in range(device.size):
         t, row, subject = t_ns[i], first[device[i]], subjects[device[i]]
         if t >= tick_end or t < tick_end - tick_ns:
             tick = (t - begin_ns) // tick_ns
             tick_end = begin_ns + (tick + 1) * tick_ns
-        if t >= second_end or t < second_end - C.SECOND:
+        if t >= second_end or t < second_end - grid.SECOND:
             second = second_of(second_begin_ns, cell.shape[0], t)
-            second_end = second_begin_ns + (second + 1) * C.SECOND
-        gap_ns = t - track[row, C.T_LAST]
+            second_end = second_begin_ns + (second + 1) * grid.SECOND
+        gap_ns = t - track[row, grid.T_LAST]
         earned = count_row(
             cell, newest, low, track, words[row] << 6, rate[row], group[row], row, tick, second,
             int(boot[i]), count[i], t, t_ingest_ns[i], adjust_ns[i],
@@ -197,23 +200,23 @@ def _pass(
             _restart(memory, windows, row, values, i)
         ax, ay, az = float(values[0, i]), float(values[1, i]), float(values[2, i])
         if run_ns(held, held_since_ns, row, t, ax, ay, az) >= stuck_ns:
-            cell[second, row, C.STUCK_N] += 1.0
+            cell[second, row, grid.STUCK_N] += 1.0
             flags[i] |= earned | _STUCK
             reason[i] = _REASON_STUCK
             continue
         if _saturated(memory, row, scale[row] * _AT_SCALE, ax, ay, az):
             earned |= _CLIPPED
             if memory[row, _AT_SCALE_N] >= 2.0 and kick == 0:
-                cell[second, row, C.CLIPS] += 1.0
+                cell[second, row, grid.CLIPS] += 1.0
         if floor > 0.0 and _repair(values, i, row, floor, k, windows, memory):
             earned |= _REPAIRED
-            cell[second, row, C.SPIKES] += 1.0
+            cell[second, row, grid.SPIKES] += 1.0
         flags[i] |= earned
         x, y, z = float(values[0, i]), float(values[1, i]), float(values[2, i])
         magnitude = np.sqrt(x * x + y * y + z * z)
         rough = _roughness(memory, row, magnitude)
-        if rough < cell[second, row, C.NOISE]:
-            cell[second, row, C.NOISE] = rough
+        if rough < cell[second, row, grid.NOISE]:
+            cell[second, row, grid.NOISE] = rough
         if merged >= 0:
             added = load_step(load, load_z, sections, row, load_merge[row], gap_ns, x, y, z)
             if not values[merged + 2, i] > 1.0:
@@ -221,10 +224,10 @@ def _pass(
                 values[merged + 1, i] = magnitude
                 values[merged + 2, i] = 1.0
         if subject >= 0 and kick == 0:
-            if not ticks[tick, subject, C.IMPACT] >= magnitude:
-                ticks[tick, subject, C.IMPACT] = magnitude
-            movements[second, subject, C.MOTION_N] += 1.0
+            if not ticks[tick, subject, grid.IMPACT] >= magnitude:
+                ticks[tick, subject, grid.IMPACT] = magnitude
+            movements[second, subject, grid.MOTION_N] += 1.0
             # Whole mm/s^2: sums are exact, so the order of a subject's devices does not matter.
-            movements[second, subject, C.MOTION_SUM] += np.rint(
+            movements[second, subject, grid.MOTION_SUM] += np.rint(
                 1000.0 * abs(magnitude - GRAVITY_MPS2)
             )

@@ -1,4 +1,4 @@
-"""Ingest stage: the verdict on every row, in arrival order, and what the buffer needs to know of it.
+"""Ingest stage: the verdict on every row, in arrival order.
 
 Owns the order of checks (a row gets the first reason that holds): device and assignment, finite,
 hard bounds, clock, future and late bounds, counter. Rows are judged by themselves and by earlier
@@ -15,18 +15,14 @@ from models.columns import frozen
 from models.edge.config import EdgeConfig
 from models.edge.rows import Rows
 from models.edge.sequence import (
-    ARRIVED,
-    BOOT,
     FRESH,
     NO_SLOT,
     REPEATED,
     STALE_BOOT_N,
-    T_TOP,
     TOP,
     Counters,
-    clear_slot,
-    free_slot,
     known_slot,
+    open_slot,
     take_count,
     unwrapped,
 )
@@ -174,7 +170,7 @@ def _check_values(
 def _entry_at(
     begin: NDArray[np.int64], end: NDArray[np.int64], after: NDArray[np.int64], row: Whole,
     t_ns: Whole,
-) -> int:
+) -> Whole:
     """The roster row of a stream's assignment at `t_ns`, -1 when there is none."""
     while row >= 0 and not begin[row] <= t_ns < end[row]:
         row = after[row]
@@ -209,7 +205,7 @@ def _judge_rows(
         row, boot, reason = first[device], int(boot_of[i]), int(reasons[i])
         t_ingest = max(ingest_of[i], clock_ns)
         slot = known_slot(slots, row, boot)
-        count = int(seq_of[i])
+        count: Whole = int(seq_of[i])
         if slot != NO_SLOT:
             count = unwrapped(slots[row, slot, TOP], count, wrap[row])
         adjust = clock_step(
@@ -224,13 +220,9 @@ def _judge_rows(
         elif reason == 0 and t_ingest - t_ns > late_ns:
             reason = _TOO_LATE
         if slot == NO_SLOT:
-            slot = free_slot(slots, totals, row, boot)
-            if slot != NO_SLOT:
-                begin = word[row] + slot * 2 * words[row]
-                clear_slot(slots, totals, bits, row, slot, begin, words[row], count)
-                slots[row, slot, BOOT] = boot
-                slots[row, slot, T_TOP] = -(2**62)
-                slots[row, slot, ARRIVED] = t_ingest
+            slot = open_slot(
+                slots, totals, bits, row, boot, word[row], words[row], count, t_ingest
+            )
         else:
             totals[row, STALE_BOOT_N] = 0
         if slot != NO_SLOT and count >= 0:

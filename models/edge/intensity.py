@@ -2,8 +2,8 @@
 
     I = max(clip((v - 4) / 3), clip((|a| - 2) / 2), clip((|a_imu| / g - 4) / 6), ball, suspicion)
 
-ball: 1 for the ball when it flies at 15 m/s or more towards a goal, and for persons within 3 m of it
-then; 0.5 within 3 m of the ball otherwise. suspicion: 0.7 while a device of the subject has just
+ball: 1 for the ball when it flies at 15 m/s or more towards a goal, and for persons within 3 m of
+it then; 0.5 within 3 m of the ball otherwise. suspicion: 0.7 while a device of the subject has just
 turned bad. While the ball is out of play everything but the felt impact counts half: an impact may
 be the beginning of a man down. Hot from `hot_enter` on, calm after `hot_hold_ns` below `hot_leave`;
 full rate from the tick that turns hot until `post_roll_ns` after it turns calm.
@@ -15,10 +15,10 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from models.edge import cells as C
+from models.edge import cells as grid
 from models.edge.cells import Cells
 from models.edge.config import EdgeConfig
-from models.edge.tables import Tables
+from models.edge.tables import Tables, Whole
 from models.signal.player_load import GRAVITY_MPS2
 from models.telemetry.roster import Roster
 
@@ -99,22 +99,22 @@ def _clip(x: float) -> float:
 
 
 @njit(cache=True)
-def _update_place(cells: Cells, tick: int, s: int, state: FlowState) -> None:
+def _update_place(cells: Cells, tick: Whole, s: Whole, state: FlowState) -> None:
     """Take over the newest movement of the tick; forget what is too old."""
     cell, last, flow = cells.tick[tick, s], state.last[s], state.flows[s]
     begin_ns = cells.tick_begin_ns + tick * cells.tick_ns
-    if cell[C.T_S] == cell[C.T_S]:
-        last[X], last[Y] = cell[C.X_M], cell[C.Y_M]
-        last[VX], last[VY] = cell[C.VX], cell[C.VY]
+    if cell[grid.T_S] == cell[grid.T_S]:
+        last[X], last[Y] = cell[grid.X_M], cell[grid.Y_M]
+        last[VX], last[VY] = cell[grid.VX], cell[grid.VY]
         flow[T_PLACE] = begin_ns
         flow[SEEN] = 1
-    if cell[C.SPEED] == cell[C.SPEED]:
-        last[SPEED] = cell[C.SPEED]
-        last[ACCEL] = cell[C.ACCEL] if cell[C.ACCEL] == cell[C.ACCEL] else 0.0
+    if cell[grid.SPEED] == cell[grid.SPEED]:
+        last[SPEED] = cell[grid.SPEED]
+        last[ACCEL] = cell[grid.ACCEL] if cell[grid.ACCEL] == cell[grid.ACCEL] else 0.0
     elif begin_ns - flow[T_PLACE] > HOLD_NS:
         last[SPEED] = 0.0
         last[ACCEL] = 0.0
-    if cell[C.IMPACT] == cell[C.IMPACT]:
+    if cell[grid.IMPACT] == cell[grid.IMPACT]:
         flow[SEEN] = 1
 
 
@@ -132,7 +132,7 @@ def _is_shot(rule: FlowRule, last: NDArray[np.float64]) -> bool:
 
 @njit(cache=True)
 def _heat(
-    flow: NDArray[np.int64], score: float, begin_ns: int, end_ns: int, rule: FlowRule
+    flow: NDArray[np.int64], score: float, begin_ns: Whole, end_ns: Whole, rule: FlowRule
 ) -> bool:
     """Hysteresis of one flow over one tick; True when it turns hot from calm."""
     if score >= rule.enter:
@@ -166,7 +166,7 @@ def _roll(
             _update_place(cells, tick, s, state)
         ball_known, shot, stopped = False, False, False
         if rule.ball >= 0:
-            ball, told = state.last[rule.ball], cells.tick[tick, rule.ball, C.IN_PLAY]
+            ball, told = state.last[rule.ball], cells.tick[tick, rule.ball, grid.IN_PLAY]
             if told == told:
                 state.play[0] = 1 if told > 0.5 else 0
                 state.play[1] = begin_ns
@@ -187,7 +187,7 @@ def _roll(
                 score = max(score, SUSPICION)
             if stopped:
                 score *= STOPPAGE
-            felt = cells.tick[tick, s, C.IMPACT] / GRAVITY_MPS2
+            felt = cells.tick[tick, s, grid.IMPACT] / GRAVITY_MPS2
             score = max(score, _clip((felt - 4.0) / 6.0))
             last[SCORE] = score
             calm_before = flow[HOT] == 0 and begin_ns >= flow[WHOLE_UNTIL]

@@ -2,9 +2,9 @@
 
 `handle()` is the only door. Rows are judged in arrival order (`models.edge.ingest`), wait in a
 reorder buffer until the watermark has passed their tick, and are then worked through by whole ticks
-(`models.edge.stretch`). The watermark is the arrival clock less `lateness_ns`, floored to a tick; the
-clock is the newest `t_ingest` or `now_ns` of all batches so far. The same rows give the same results
-bit for bit, however they are cut into batches, as long as arrival times do not go back.
+(`models.edge.stretch`). The watermark is the arrival clock less `lateness_ns`, floored to a tick;
+the clock is the newest `t_ingest` or `now_ns` of all batches so far. The same rows give the same
+results bit for bit, however they are cut into batches, as long as arrival times do not go back.
 """
 
 import hashlib
@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.edge import state as S
 from models.edge.account import EdgeAccount, KindAccount
 from models.edge.config import EdgeConfig
 from models.edge.device_events import build_events
@@ -24,6 +23,7 @@ from models.edge.normalise import Normaliser
 from models.edge.rows import Rows, in_order, join_rows, named_rows, rows_named, split_rows
 from models.edge.sequence import lost_of
 from models.edge.snapshot import pack_state, unpack_state
+from models.edge.state import FIRST_REASON, FORWARDED, IN, PRE_ROLL, THINNED, EdgeState
 from models.edge.stretch import MAX_STRETCH_NS, Outcome, ReleaseStage
 from models.edge.tables import KIND_CODE, KIND_LIST, Tables
 from models.errors import SchemaError
@@ -45,7 +45,7 @@ class EdgeKernel:
         self.roster, self.config = roster, config or EdgeConfig()
         self.tables = Tables(roster, self.config)
         self.next_seq = 0
-        self._state = S.EdgeState(self.tables)
+        self._state = EdgeState(self.tables)
         self._stage = ReleaseStage(self.tables, self.config, self._state)
         self._normaliser = Normaliser(roster, self.config)
         self._pending: dict[Kind, Rows] = {}
@@ -91,13 +91,13 @@ class EdgeKernel:
         for kind, code in KIND_CODE.items():
             tally = self._state.tallies[code]
             reasons = {
-                reason.label: int(tally[S.FIRST_REASON + reason])
-                for reason in Reason if tally[S.FIRST_REASON + reason]
+                reason.label: int(tally[FIRST_REASON + reason])
+                for reason in Reason if tally[FIRST_REASON + reason]
             }
             buffered = len(self._pending.get(kind, ())) + sum(map(len, self._late.get(kind, ())))
             kinds[kind] = KindAccount(
-                int(tally[S.IN]), int(tally[S.FORWARDED]), int(tally[S.THINNED]), buffered,
-                int(of_kind[code]), int(tally[S.PRE_ROLL]), reasons,
+                int(tally[IN]), int(tally[FORWARDED]), int(tally[THINNED]), buffered,
+                int(of_kind[code]), int(tally[PRE_ROLL]), reasons,
             )
         return EdgeAccount(kinds, dict(self._refused))
 
@@ -107,7 +107,7 @@ class EdgeKernel:
         """Judge a block; accepted rows go to the buffer, late ones aside. The verdicts."""
         kind, state = block.kind, self._state
         tally = state.tallies[KIND_CODE[kind]]
-        tally[S.IN] += len(block)
+        tally[IN] += len(block)
         values = self._normaliser.canonical(block)
         judged = judge(
             block, values, self.tables.streams, state.counters, state.clocks, self._clock_ns,
@@ -117,7 +117,7 @@ class EdgeKernel:
         if len(bad):
             reasons = judged.reason[bad]
             effects.rejected.append(RejectedRows(kind, block.take(bad), reasons))
-            np.add.at(tally, S.FIRST_REASON + reasons.astype(np.intp), 1)
+            np.add.at(tally, FIRST_REASON + reasons.astype(np.intp), 1)
         late = (judged.flags & np.uint32(Flag.LATE)) != 0
         if late.any():
             index = np.flatnonzero(late & (judged.reason == 0))
@@ -150,7 +150,7 @@ class EdgeKernel:
                 reasons = np.full(len(extra), int(Reason.RATE), np.uint8)
                 effects.rejected.append(RejectedRows(kind, extra.block(), reasons))
                 tally = self._state.tallies[KIND_CODE[kind]]
-                tally[S.FIRST_REASON + int(Reason.RATE)] += len(extra)
+                tally[FIRST_REASON + int(Reason.RATE)] += len(extra)
 
     # -- release ----------------------------------------------------------------------------------
 
@@ -225,7 +225,7 @@ class EdgeKernel:
         supplements = {}
         for kind in KIND_LIST:
             late = self._late.get(kind, [])
-            self._state.tallies[KIND_CODE[kind], S.FORWARDED] += sum(map(len, late))
+            self._state.tallies[KIND_CODE[kind], FORWARDED] += sum(map(len, late))
             parts = [*out.pre_roll.get(kind, ()), *late]
             if parts:
                 supplements[kind] = join_rows(parts).block()

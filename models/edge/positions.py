@@ -13,7 +13,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from models.columns import frozen
-from models.edge import cells as C
+from models.edge import cells as grid
 from models.edge.cells import Cells, count_row, second_of
 from models.edge.config import EdgeConfig
 from models.edge.rows import Rows
@@ -160,9 +160,10 @@ def _person(
     """Kalman step of one position; True when it was a spike and has been repaired."""
     memory, kalman = state.memory[row], state.kalman
     x, y = np.float64(values[0, i]), np.float64(values[1, i])
-    ahead_s = kalman_age_ns(kalman, row, t_ns) * 1e-9
+    ahead_s = kalman_age_ns(kalman, int(row), int(t_ns)) * 1e-9
     spiked = False
-    if kalman_step(kalman, row, t_ns, x, y, _noise_m(values, i, layout)) == STEP_GATED:
+    noise_m = _noise_m(values, i, layout)
+    if kalman_step(kalman, int(row), int(t_ns), x, y, noise_m) == STEP_GATED:
         motion.healthy[i] = 0
         guess_x = kalman[row, X] + ahead_s * kalman[row, VX]
         guess_y = kalman[row, Y] + ahead_s * kalman[row, VY]
@@ -215,7 +216,7 @@ def _lines(
 ) -> None:
     """Put the place into the ring; smooth place for thinning, and velocity of the ball."""
     memory = state.memory[row]
-    newest = np.int64(memory[_RING_N])
+    newest = int(memory[_RING_N])
     gap_ns = t_ns - state.ring_t[row, (newest - 1) % RING]
     if gap_ns > RING_GAP_NS or gap_ns <= 0:
         newest = 0
@@ -226,10 +227,11 @@ def _lines(
     state.ring[row, slot, 2] = values[layout.z, i] if layout.z >= 0 else np.nan
     # Counting stays below 2 RING: only the last RING places and the order matter.
     memory[_RING_N] = newest + 1 if newest + 1 < 2 * RING else newest + 1 - RING
-    have = min(newest + 1, RING)
+    have = newest + 1 if newest + 1 < RING else RING
     if merge > 1:
         for axis in range(3):
-            motion.smooth[axis, i] = _line_end(state, row, axis, min(4 * merge, have), newest)[0]
+            n = int(min(4 * int(merge), have))
+            motion.smooth[axis, i] = _line_end(state, row, axis, n, newest)[0]
     if layout.person == 0 and have >= 3:
         n = min(SLOPE_N, have)
         motion.velocity[0, i] = _line_end(state, row, 0, n, newest)[1]
@@ -273,7 +275,7 @@ def _pass(
         t, row, subject = t_ns[i], first[device[i]], subjects[device[i]]
         tick = (t - cells.tick_begin_ns) // cells.tick_ns
         second = second_of(cells.second_begin_ns, cell.shape[0], t)
-        gap_ns = t - track[row, C.T_LAST]
+        gap_ns = t - track[row, grid.T_LAST]
         earned = count_row(
             cell, newest, low, track, words[row] << 6, rate[row], group[row], row, tick, second,
             int(boot[i]), count[i], t, t_ingest_ns[i], adjust_ns[i],
@@ -291,7 +293,7 @@ def _pass(
             elif moving:
                 state.memory[row, _HELD] = 1.0
             if state.memory[row, _HELD] == 1.0:
-                cell[second, row, C.STUCK_N] += 1.0
+                cell[second, row, grid.STUCK_N] += 1.0
                 flags[i] |= earned | _STUCK
                 reason[i] = _REASON_STUCK
                 healthy[i] = 0
@@ -300,12 +302,12 @@ def _pass(
                 healthy[i] = 0
             if _person(values, i, row, t, layout, state, motion):
                 earned |= _REPAIRED
-                cell[second, row, C.SPIKES] += 1.0
+                cell[second, row, grid.SPIKES] += 1.0
         if layout.person == 0 or merges[row] > 1:
             _lines(values, i, row, t, merges[row], layout, state, motion)
         flags[i] |= earned
         place = float(values[0, i]) + float(values[1, i])
         restart = gap_ns > RING_GAP_NS or gap_ns <= 0
         rough = _roughness(state.memory, row, place, restart)
-        if rough < cell[second, row, C.NOISE]:
-            cell[second, row, C.NOISE] = rough
+        if rough < cell[second, row, grid.NOISE]:
+            cell[second, row, grid.NOISE] = rough

@@ -1,7 +1,7 @@
 """Pre-roll: the full-rate rows of the seconds before a flow turned hot, taken from memory.
 
-Keeps references to the rows of thinned kinds as they were before thinning, for `pre_roll_ns`, with a
-mark on those that went on at full rate anyway. The rows given out are copies of rows that are
+Keeps references to the rows of thinned kinds as they were before thinning, for `pre_roll_ns`, with
+a mark on those that went on at full rate anyway. The rows given out are copies of rows that are
 already accounted for: they are counted as `pre_roll`, not as forwarded.
 """
 

@@ -2,8 +2,8 @@
 
 A `SampleBlock` with three columns more: `count` the unwrapped counter, `adjust_ns` what clock
 correction has added to `t_ns`, and `reason` (u8, 0 = good). Order of work: by stream, then tick,
-boot and counter: the tick comes before the counter, so that rows that a clock puts into another tick
-are worked through in that tick, however the stream was cut.
+boot and counter: the tick comes before the counter, so that rows that a clock puts into another
+tick are worked through in that tick, however the stream was cut.
 """
 
 from collections.abc import Mapping, Sequence
@@ -48,7 +48,8 @@ class Rows:
     def take(self, rows: NDArray[np.intp] | NDArray[np.bool_] | slice) -> "Rows":
         """Copies of the rows selected, in that order (views for a slice)."""
         values = self.values[:, rows] if isinstance(rows, slice) else _columns(self.values, rows)
-        return Rows(self.kind, *(getattr(self, name)[rows] for name, _ in COLUMNS), values)
+        columns: list[Any] = [getattr(self, name)[rows] for name, _ in COLUMNS]
+        return _rows(self.kind, columns, values)
 
     def block(self) -> SampleBlock:
         """These rows as a sample block, sharing memory."""
@@ -67,16 +68,22 @@ def _columns(
 
 def no_rows(kind: Kind) -> Rows:
     """Rows of `kind` without any row."""
-    return Rows(
-        kind, *(np.empty(0, dtype) for _, dtype in COLUMNS),
-        np.empty((len(KINDS[kind].channels), 0), np.float32),
-    )
+    columns: list[Any] = [np.empty(0, dtype) for _, dtype in COLUMNS]
+    return _rows(kind, columns, np.empty((len(KINDS[kind].channels), 0), np.float32))
 
 
 def join_rows(parts: Sequence[Rows]) -> Rows:
     """All rows of `parts`, which are of one kind, one part after the other, in fresh arrays."""
-    joined = [np.concatenate([getattr(part, name) for part in parts]) for name, _ in COLUMNS]
-    return Rows(parts[0].kind, *joined, np.concatenate([part.values for part in parts], axis=1))
+    columns = [np.concatenate([getattr(part, name) for part in parts]) for name, _ in COLUMNS]
+    values = np.concatenate([part.values for part in parts], axis=1)
+    return _rows(parts[0].kind, columns, values)
+
+
+def _rows(kind: Kind, columns: list[Any], values: NDArray[np.float32]) -> Rows:
+    device, boot, seq, count, t_ns, t_ingest_ns, adjust_ns, flags, reason = columns
+    return Rows(
+        kind, device, boot, seq, count, t_ns, t_ingest_ns, adjust_ns, flags, reason, values
+    )
 
 
 def split_rows(
@@ -195,4 +202,4 @@ def named_rows(prefix: str, rows: Rows) -> dict[str, NDArray[Any]]:
 def rows_named(prefix: str, kind: Kind, arrays: Mapping[str, NDArray[Any]]) -> Rows:
     """The rows that `named_rows` took apart. Raises KeyError."""
     columns = [arrays[f"{prefix}/{name}"] for name, _ in COLUMNS]
-    return Rows(kind, *columns, arrays[f"{prefix}/values"])
+    return _rows(kind, columns, arrays[f"{prefix}/values"])

@@ -11,7 +11,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from models.columns import frozen
-from models.edge import cells as C
+from models.edge import cells as grid
 from models.edge.cells import Cells, count_row, second_of
 from models.edge.config import EdgeConfig
 from models.edge.rows import Rows
@@ -69,7 +69,7 @@ def _note_health(
     for i in range(device.size):
         second = second_of(cells.second_begin_ns, cells.group.shape[0], t_ns[i])
         group = streams.group[device[i]]
-        for k in range(C.GROUP_CELLS):
+        for k in range(grid.GROUP_CELLS):
             if columns[k] >= 0 and values[columns[k], i] == values[columns[k], i]:
                 cells.group[second, group, k] = values[columns[k], i]
 
@@ -78,10 +78,10 @@ def _note_health(
 def roll_batteries(cells: Cells, health: NDArray[np.float64]) -> None:
     """Whether each battery is low at the start of each second; `health` is as of the first."""
     for g in range(health.shape[0]):
-        charge = health[g, C.CHARGE_PCT]
+        charge = health[g, grid.CHARGE_PCT]
         for second in range(cells.low.shape[0]):
             cells.low[second, g] = 1 if charge < LOW_CHARGE_PCT else 0
-            newer = cells.group[second, g, C.CHARGE_PCT]
+            newer = cells.group[second, g, grid.CHARGE_PCT]
             if newer == newer:
                 charge = newer
 
@@ -115,7 +115,7 @@ def _pass(
         t, row, subject = t_ns[i], first[device[i]], subjects[device[i]]
         tick = (t - cells.tick_begin_ns) // cells.tick_ns
         second = second_of(cells.second_begin_ns, cell.shape[0], t)
-        gap_ns = t - track[row, C.T_LAST]
+        gap_ns = t - track[row, grid.T_LAST]
         flags[i] |= count_row(
             cell, newest, low, track, words[row] << 6, rate[row], group[row], row, tick, second,
             int(boot[i]), count[i], t, t_ingest_ns[i], adjust_ns[i],
@@ -130,7 +130,7 @@ def _pass(
         elif moving:
             stuck[row] = 1
         if stuck[row] == 1:
-            cell[second, row, C.STUCK_N] += 1.0
+            cell[second, row, grid.STUCK_N] += 1.0
             flags[i] |= _STUCK
             reason[i] = _REASON_STUCK
             continue
@@ -141,5 +141,5 @@ def _pass(
         if outside and spiked[row] == 0:
             values[0, i] = middle
             flags[i] |= _REPAIRED
-            cell[second, row, C.SPIKES] += 1.0
+            cell[second, row, grid.SPIKES] += 1.0
         spiked[row] = 1 if outside else 0

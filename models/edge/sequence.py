@@ -3,8 +3,9 @@
 Each stream keeps two boots (the current one and the one before, whose last rows may still be on
 their way), each with a sliding window of one bit per sample. Lost = expected - received, where
 expected runs from the lowest to the highest counter of the boot, and received counts each counter
-once, whether or not its row was usable. A counter that jumps further than time allows, or falls back
-while time goes on, has been restarted: that is no loss, and its boot is counted anew from there.
+once, whether or not its row was usable. A counter that jumps further than time allows, or falls
+back while time goes on, has been restarted: that is no loss, and its boot is counted anew from
+there.
 """
 
 from typing import Final, NamedTuple
@@ -56,7 +57,7 @@ def lost_of(counters: Counters) -> NDArray[np.int64]:
 
 
 @njit(cache=True)
-def clear_slot(
+def _clear(
     slots: NDArray[np.int64], totals: NDArray[np.int64], bits: NDArray[np.uint64], row: Whole,
     slot: Whole, begin: Whole, words: Whole, count: Whole,
 ) -> None:
@@ -86,7 +87,9 @@ def known_slot(slots: NDArray[np.int64], row: Whole, boot: Whole) -> int:
 
 
 @njit(cache=True)
-def free_slot(slots: NDArray[np.int64], totals: NDArray[np.int64], row: Whole, boot: Whole) -> int:
+def _free_slot(
+    slots: NDArray[np.int64], totals: NDArray[np.int64], row: Whole, boot: Whole
+) -> int:
     """The slot that a boot not held yet may take, or NO_SLOT for one older than both."""
     free = 0
     if slots[row, 0, LIVE] == 1:
@@ -104,7 +107,22 @@ def free_slot(slots: NDArray[np.int64], totals: NDArray[np.int64], row: Whole, b
 
 
 @njit(cache=True)
-def unwrapped(top: Whole, seq: Whole, wrap: Whole) -> int:
+def open_slot(
+    slots: NDArray[np.int64], totals: NDArray[np.int64], bits: NDArray[np.uint64], row: Whole,
+    boot: Whole, word: Whole, words: Whole, count: Whole, t_ingest: Whole,
+) -> int:
+    """Begin a boot that is not held yet; its slot, or NO_SLOT for one older than both."""
+    slot = _free_slot(slots, totals, row, boot)
+    if slot != NO_SLOT:
+        _clear(slots, totals, bits, row, slot, word + slot * 2 * words, words, count)
+        slots[row, slot, BOOT] = boot
+        slots[row, slot, T_TOP] = -(2**62)
+        slots[row, slot, ARRIVED] = t_ingest
+    return slot
+
+
+@njit(cache=True)
+def unwrapped(top: Whole, seq: Whole, wrap: Whole) -> Whole:
     """`seq` continued beyond the width of its counter, next to `top`, the newest one."""
     ahead = (seq - top) & wrap
     if ahead > wrap >> 1:
@@ -144,7 +162,7 @@ def take_count(
         if count - top > span:
             away_ns = max(t_ingest - slots[row, slot, ARRIVED], 0)
             if count - top > span + int(2.0 * rate * away_ns * 1e-9):
-                clear_slot(slots, totals, bits, row, slot, begin, words, count)
+                _clear(slots, totals, bits, row, slot, begin, words, count)
         _advance(slots, bits, row, slot, begin, words, count)
     elif count <= top - span:
         verdict = STALE
@@ -159,7 +177,7 @@ def take_count(
         slots[row, slot, SUSPECT_N] += 1
         if slots[row, slot, SUSPECT_N] < RESTART_ROWS:
             return verdict
-        clear_slot(slots, totals, bits, row, slot, begin, words, count)
+        _clear(slots, totals, bits, row, slot, begin, words, count)
     if not (bits[at] | bits[at + words]) & bit:
         slots[row, slot, RECEIVED] += 1
     slots[row, slot, LOW] = min(slots[row, slot, LOW], count)

@@ -1,8 +1,8 @@
 """Release stage: what is done with the rows of a stretch of event time that is complete.
 
-Owns the order of passes; each pass owns its own arithmetic. A stretch is a whole number of ticks, of
-all kinds; every pass either goes row by row in order of work, or by whole ticks and seconds, so that
-stretches may be cut at any tick without changing any result.
+Owns the order of passes; each pass owns its own arithmetic. A stretch is a whole number of ticks,
+of all kinds; every pass either goes row by row in order of work, or by whole ticks and seconds, so
+that stretches may be cut at any tick without changing any result.
 """
 
 from dataclasses import dataclass, field
@@ -11,7 +11,6 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from models.edge import state as S
 from models.edge.cells import SECOND, Cells, OpenSecond, new_cells, open_second
 from models.edge.config import EdgeConfig
 from models.edge.effects import DeviceHealthRows
@@ -22,6 +21,7 @@ from models.edge.positions import Motion, layout_of, pass_positions
 from models.edge.preroll import PreRoll
 from models.edge.rows import Rows
 from models.edge.scalars import note_health, pass_scalars, roll_batteries
+from models.edge.state import FIRST_REASON, FORWARDED, PRE_ROLL, THINNED, EdgeState
 from models.edge.tables import INERTIAL, KIND_CODE, POSITIONS, SCALARS, Tables
 from models.edge.thinning import (
     WHOLE,
@@ -39,8 +39,8 @@ MAX_STRETCH_NS: Final = 64 * SECOND
 
 @dataclass(slots=True)
 class Outcome:
-    """What stretches have brought: rows to send, copies from before a flow turned hot, refused rows,
-    health per second, and notes (n, NOTE_WIDTH) int64 for events."""
+    """What stretches have brought: rows to send, copies from before a flow turned hot, refused
+    rows, health per second, and notes (n, NOTE_WIDTH) int64 for events."""
 
     live: dict[Kind, list[Rows]] = field(default_factory=dict)
     pre_roll: dict[Kind, list[Rows]] = field(default_factory=dict)
@@ -52,7 +52,7 @@ class Outcome:
 class ReleaseStage:
     """Works on `state`; `second_ns` is the beginning of the second that is open."""
 
-    def __init__(self, tables: Tables, config: EdgeConfig, state: S.EdgeState) -> None:
+    def __init__(self, tables: Tables, config: EdgeConfig, state: EdgeState) -> None:
         self.tables, self.config, self.state = tables, config, state
         self.second_ns = 0
         streams = tables.streams
@@ -113,8 +113,8 @@ class ReleaseStage:
 
     def _positions(self, sets: dict[Kind, Rows], cells: Cells) -> dict[Kind, Motion]:
         state, streams = self.state, self.tables.streams
-        present = {kind: sets[kind] for kind in POSITIONS if kind in sets}
-        motions = {
+        present: dict[Kind, Rows] = {kind: sets[kind] for kind in POSITIONS if kind in sets}
+        motions: dict[Kind, Motion] = {
             kind: pass_positions(
                 rows, self._layouts[kind], streams, cells, state.track, state.positions
             )
@@ -168,9 +168,9 @@ class ReleaseStage:
         if len(bad):
             refused = rows.take(bad)
             out.rejected.append(refused)
-            np.add.at(tally, S.FIRST_REASON + refused.reason.astype(np.intp), 1)
-        tally[S.FORWARDED] += len(kept)
-        tally[S.THINNED] += len(rows) - len(bad) - len(kept)
+            np.add.at(tally, FIRST_REASON + refused.reason.astype(np.intp), 1)
+        tally[FORWARDED] += len(kept)
+        tally[THINNED] += len(rows) - len(bad) - len(kept)
         if len(kept):
             out.live.setdefault(kind, []).append(kept)
 
@@ -183,7 +183,7 @@ class ReleaseStage:
             found = memory.before(self.tables.streams.subject, turned) if turned else []
             if found:
                 out.pre_roll.setdefault(kind, []).extend(found)
-                self.state.tallies[KIND_CODE[kind], S.PRE_ROLL] += sum(map(len, found))
+                self.state.tallies[KIND_CODE[kind], PRE_ROLL] += sum(map(len, found))
             memory.trim(end_ns)
 
     def _carry(self, cells: Cells, seconds: int) -> None:

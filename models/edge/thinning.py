@@ -1,10 +1,10 @@
 """Thinning: calm flows at the rate that their consumers need, hot ones at full rate.
 
-Owns which rows go on and what a merged row holds. Inertial channels run through a causal Butterworth
-low-pass (fourth order, 0.4 of the new rate) before they are decimated; positions are the end point of
-a least-squares line over the last 4 m samples, a low-pass without lag at constant velocity. A merged
-row carries the PlayerLoad sum, the largest |acc| and the number of samples that it stands for, so
-that sums survive; the first full-rate row of a flow carries what was pending.
+Owns which rows go on and what a merged row holds. Inertial channels run through a causal
+Butterworth low-pass (fourth order, 0.4 of the new rate) before they are decimated; positions are
+the end point of a least-squares line over the last 4 m samples, a low-pass without lag at constant
+velocity. A merged row carries the PlayerLoad sum, the largest |acc| and the number of samples that
+it stands for, so that sums survive; the first full-rate row of a flow carries what was pending.
 """
 
 from typing import Final, NamedTuple

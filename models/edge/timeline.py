@@ -1,10 +1,11 @@
-"""Timeline: what follows from whole ticks and seconds: silence, feed gaps, device status, health rows.
+"""Timeline: what follows from whole ticks and seconds: silence, gaps, device status, health.
 
 Ticks tell who is silent: one device that sends nothing for its `silent` time has failed; when at
 least half of the live devices fall silent within `TOGETHER_NS` of each other, it is the feed that
-has a gap, not the devices, until half of them are back. A device counts as live in this vote when it
-has sent something since; slow ones that have not had their turn yet have no vote. Seconds tell how well devices do: a fault is
-on when its condition held in `ON_SECONDS` of the last five seconds, and off after five without.
+has a gap, not the devices, until half of them are back. A device counts as live in this vote when
+it has sent something since; slow ones that have not had their turn yet have no vote. Seconds tell
+how well devices do: a fault is on when its condition held in `ON_SECONDS` of the last five seconds,
+and off after five without.
 """
 
 from typing import Final, NamedTuple
@@ -13,7 +14,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from models.edge import cells as C
+from models.edge import cells as grid
 from models.edge.cells import Cells
 from models.edge.tables import Streams, Whole
 from models.edge.vitals import VITALS, Vitals, close_vitals, condition, restart_vitals
@@ -85,7 +86,8 @@ def new_findings(ticks: int, seconds: int, device_n: int, subject_n: int) -> Fin
 
 @njit(cache=True)
 def _note(
-    out: Findings, kind: Whole, t_ns: Whole, detected_ns: Whole, device: Whole, fault: Whole, size: Whole
+    out: Findings, kind: Whole, t_ns: Whole, detected_ns: Whole, device: Whole, fault: Whole,
+    size: Whole,
 ) -> None:
     at = out.note_n[0]
     out.notes[at, NOTE_TYPE] = kind
@@ -265,12 +267,12 @@ def _judge_device(
 def _close_second(
     line: Timeline, streams: Streams, vitals: Vitals, cells: Cells, second: Whole, out: Findings
 ) -> None:
-    end_ns = cells.second_begin_ns + (second + 1) * C.SECOND
+    end_ns = cells.second_begin_ns + (second + 1) * grid.SECOND
     for d in range(streams.kind.size):
         s, cell = line.status[d], cells.device[second, d]
         if s[STATUS] == 0:
             continue
-        first = s[T_FIRST] >= end_ns - C.SECOND
+        first = s[T_FIRST] >= end_ns - grid.SECOND
         if first:
             restart_vitals(vitals, d)
             line.history[d, :] = 0
@@ -279,8 +281,8 @@ def _close_second(
             vitals, streams, cells, second, d, excused, end_ns - s[T_SEEN], out.health[second]
         )
         out.known[second, d] = 1
-        if cell[C.STEP_NS] != 0.0:
-            _note(out, N_CLOCK, end_ns, end_ns, d, CLOCK, np.int64(cell[C.STEP_NS]))
+        if cell[grid.STEP_NS] != 0.0:
+            _note(out, N_CLOCK, end_ns, end_ns, d, CLOCK, np.int64(cell[grid.STEP_NS]))
             _suspect(line, streams, d, end_ns)
         if s[SILENT] == 0 and not excused:
             _judge_device(line, streams, vitals, cell, d, end_ns, out)
@@ -303,7 +305,7 @@ def roll_timeline(
         _arrivals(status, feed, newest, tick, now_ns, out)
         _watch_feed(status, feed, silent, period, now_ns, gap_ns, silent_ns, out)
         _silences(line, streams, silent, status, now_ns, out)
-        while cells.second_begin_ns + (second + 1) * C.SECOND <= now_ns:
+        while cells.second_begin_ns + (second + 1) * grid.SECOND <= now_ns:
             _close_second(line, streams, vitals, cells, second, out)
             second += 1
     return second

@@ -1,10 +1,10 @@
 """Truth source: which of several position devices of one subject is believed, row by row.
 
-The best-ranked healthy stream wins; rows of the others are rejected as NOT_TRUTH_SOURCE. A stream is
-alive at t when it has sent a healthy row within the last `ALIVE_NS`. A dead truth is replaced at
+The best-ranked healthy stream wins; rows of the others are rejected as NOT_TRUTH_SOURCE. A stream
+is alive at t when it has sent a healthy row within the last `ALIVE_NS`. A dead truth is replaced at
 once by the best that is alive; a better one takes over when it has been alive for `TRUSTED_NS`
-without a break, so that a flapping source does not make the athlete jump. Rows are taken in order of
-time over all kinds, so the verdict does not depend on how the stream is cut.
+without a break, so that a flapping source does not make the athlete jump. Rows are taken in order
+of time over all kinds, so the verdict does not depend on how the stream is cut.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from models.columns import frozen
-from models.edge import cells as C
+from models.edge import cells as grid
 from models.edge.cells import Cells, second_of
 from models.edge.positions import Motion
 from models.edge.rows import Rows
@@ -141,19 +141,19 @@ def _note(
             seconds = cells.subject[second, subject]
             # Whole mm/s: sums are exact, so the order of a subject's devices does not matter.
             whole = np.rint(1000.0 * speed)
-            seconds[C.SPEED_N] += 1.0
-            seconds[C.SPEED_SUM] += whole
-            seconds[C.SPEED_SQ] += whole * whole
-            if not cell[C.SPEED] >= speed:
-                cell[C.SPEED] = speed
-        if motion.accel[i] == motion.accel[i] and not cell[C.ACCEL] >= motion.accel[i]:
-            cell[C.ACCEL] = motion.accel[i]
+            seconds[grid.SPEED_N] += 1.0
+            seconds[grid.SPEED_SUM] += whole
+            seconds[grid.SPEED_SQ] += whole * whole
+            if not cell[grid.SPEED] >= speed:
+                cell[grid.SPEED] = speed
+        if motion.accel[i] == motion.accel[i] and not cell[grid.ACCEL] >= motion.accel[i]:
+            cell[grid.ACCEL] = motion.accel[i]
         t_s = (t_ns[i] - cells.tick_begin_ns - tick * cells.tick_ns) * 1e-9
-        if not cell[C.T_S] > t_s:
-            cell[C.X_M] = values[0, i]
-            cell[C.Y_M] = values[1, i]
-            cell[C.VX] = motion.velocity[0, i]
-            cell[C.VY] = motion.velocity[1, i]
-            cell[C.T_S] = t_s
+        if not cell[grid.T_S] > t_s:
+            cell[grid.X_M] = values[0, i]
+            cell[grid.Y_M] = values[1, i]
+            cell[grid.VX] = motion.velocity[0, i]
+            cell[grid.VY] = motion.velocity[1, i]
+            cell[grid.T_S] = t_s
             if in_play >= 0:
-                cell[C.IN_PLAY] = values[in_play, i]
+                cell[grid.IN_PLAY] = values[in_play, i]

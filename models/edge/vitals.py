@@ -1,7 +1,7 @@
 """Vitals: the health row of a device, once per second of event time, and when it means a fault.
 
-Owns the columns of `HEALTH_FEATURES` and how they are smoothed. Averages forget with a time constant
-of about 10 s, slopes of about 120 s. NaN means "not known".
+Owns the columns of `HEALTH_FEATURES` and how they are smoothed. Averages forget with a time
+constant of about 10 s, slopes of about 120 s. NaN means "not known".
 """
 
 from typing import Final, NamedTuple
@@ -10,7 +10,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from models.edge import cells as C
+from models.edge import cells as grid
 from models.edge.cells import Cells
 from models.edge.scalars import LOW_CHARGE_PCT
 from models.edge.tables import Streams, Whole
@@ -65,23 +65,23 @@ def new_vitals(device_n: int, group_n: int) -> Vitals:
     return Vitals(
         memory, np.zeros((device_n, TREND_WIDTH)), np.zeros((group_n, TREND_WIDTH)),
         np.zeros((group_n, TREND_WIDTH)), np.full((group_n, 2), np.nan),
-        np.full((group_n, C.GROUP_CELLS), np.nan), np.zeros(group_n, np.int64),
+        np.full((group_n, grid.GROUP_CELLS), np.nan), np.zeros(group_n, np.int64),
     )
 
 
 @njit(cache=True)
-def _close_group(vitals: Vitals, cells: Cells, second: int, group: int) -> None:
+def _close_group(vitals: Vitals, cells: Cells, second: Whole, group: Whole) -> None:
     """Once per second and device id: newest health, and the slopes of voltage and signal."""
-    now_ns = cells.second_begin_ns + second * C.SECOND
+    now_ns = cells.second_begin_ns + second * grid.SECOND
     if vitals.group_ns[group] == now_ns:
         return
     vitals.group_ns[group] = now_ns
     cell = cells.group[second, group]
-    for k in range(C.GROUP_CELLS):
+    for k in range(grid.GROUP_CELLS):
         if cell[k] == cell[k]:
             vitals.health[group, k] = cell[k]
-    vitals.slopes[group, 0] = 3600.0 * trend_step(vitals.volts, group, cell[C.VOLTS], _KEEP)
-    vitals.slopes[group, 1] = 60.0 * trend_step(vitals.rssi, group, cell[C.RSSI_DBM], _KEEP)
+    vitals.slopes[group, 0] = 3600.0 * trend_step(vitals.volts, group, cell[grid.VOLTS], _KEEP)
+    vitals.slopes[group, 1] = 60.0 * trend_step(vitals.rssi, group, cell[grid.RSSI_DBM], _KEEP)
 
 
 @njit(cache=True)
@@ -101,11 +101,11 @@ def _noise_ratio(memory: NDArray[np.float64], lowest: float) -> float:
 
 
 @njit(cache=True)
-def _clock(vitals: Vitals, cell: NDArray[np.float64], d: int) -> float:
+def _clock(vitals: Vitals, cell: NDArray[np.float64], d: Whole) -> float:
     """Drift in parts per million: the slope of the lower envelope of offsets, ns per s."""
-    if cell[C.STEP_NS] != 0.0:
+    if cell[grid.STEP_NS] != 0.0:
         forget_trend(vitals.clock, d)
-    lowest = cell[C.OFFSET_NS]
+    lowest = cell[grid.OFFSET_NS]
     return 1e-3 * trend_step(vitals.clock, d, lowest if lowest < np.inf else np.nan, _KEEP)
 
 
@@ -118,8 +118,8 @@ def restart_vitals(vitals: Vitals, d: Whole) -> None:
 
 @njit(cache=True)
 def close_vitals(
-    vitals: Vitals, streams: Streams, cells: Cells, second: Whole, d: Whole, excused: bool, age_ns: Whole,
-    out: NDArray[np.float32],
+    vitals: Vitals, streams: Streams, cells: Cells, second: Whole, d: Whole, excused: bool,
+    age_ns: Whole, out: NDArray[np.float32],
 ) -> None:
     """Write the health of device `d` over a second that has ended into out (VITALS, D).
 
@@ -128,7 +128,7 @@ def close_vitals(
     """
     cell, m, group = cells.device[second, d], vitals.memory[d], streams.group[d]
     _close_group(vitals, cells, second, group)
-    rx, lost = cell[C.RX], cell[C.LOST]
+    rx, lost = cell[grid.RX], cell[grid.LOST]
     rate = streams.rate[d]
     ratio = rx / rate if rate >= 1.0 else 1.0
     if not excused:
@@ -136,42 +136,42 @@ def close_vitals(
             m[_LOSS] += _SHARE * (lost / (rx + lost) - m[_LOSS])
         m[_RATE] += _SHARE * (ratio - m[_RATE])
     if rx > 0.0:
-        m[_SPIKES] += _SHARE * (cell[C.SPIKES] / rx - m[_SPIKES])
+        m[_SPIKES] += _SHARE * (cell[grid.SPIKES] / rx - m[_SPIKES])
     out[RX, d] = rx
     out[LOST, d] = lost
     out[LOSS, d] = m[_LOSS]
     out[RATE, d] = ratio
-    out[BATT_V, d] = vitals.health[group, C.VOLTS]
-    out[BATT_PCT, d] = vitals.health[group, C.CHARGE_PCT]
+    out[BATT_V, d] = vitals.health[group, grid.VOLTS]
+    out[BATT_PCT, d] = vitals.health[group, grid.CHARGE_PCT]
     out[BATT_SLOPE, d] = vitals.slopes[group, 0]
-    out[RSSI, d] = vitals.health[group, C.RSSI_DBM]
+    out[RSSI, d] = vitals.health[group, grid.RSSI_DBM]
     out[RSSI_SLOPE, d] = vitals.slopes[group, 1]
     out[SPIKE_RATE, d] = m[_SPIKES]
-    out[STUCK_N, d] = cell[C.STUCK_N]
-    out[CLIP_N, d] = cell[C.CLIPS]
-    out[NOISE, d] = _noise_ratio(m, cell[C.NOISE])
+    out[STUCK_N, d] = cell[grid.STUCK_N]
+    out[CLIP_N, d] = cell[grid.CLIPS]
+    out[NOISE, d] = _noise_ratio(m, cell[grid.NOISE])
     out[PPM, d] = _clock(vitals, cell, d)
-    out[OFFSET, d] = cell[C.OFFSET_NS] if cell[C.OFFSET_NS] < np.inf else np.nan
-    m[_BOOTS] += cell[C.BOOT_N]
-    told = vitals.health[group, C.REBOOTS]
+    out[OFFSET, d] = cell[grid.OFFSET_NS] if cell[grid.OFFSET_NS] < np.inf else np.nan
+    m[_BOOTS] += cell[grid.BOOT_N]
+    told = vitals.health[group, grid.REBOOTS]
     out[REBOOTS, d] = max(m[_BOOTS], told) if told == told else m[_BOOTS]
     out[AGE, d] = max(age_ns, 0) * 1e-9
 
 
 @njit(cache=True)
 def condition(
-    vitals: Vitals, streams: Streams, cell: NDArray[np.float64], d: int, fault: int
+    vitals: Vitals, streams: Streams, cell: NDArray[np.float64], d: Whole, fault: Whole
 ) -> bool:
     """Whether fault number `fault` (see `models.edge.timeline.FAULTS`) shows in this second."""
     m = vitals.memory[d]
     if fault == 1:
         return m[_LOSS] > LOSSY or (streams.rate[d] >= 5.0 and m[_RATE] < SLOW)
     if fault == 2:
-        return cell[C.STUCK_N] > 0.0
+        return cell[grid.STUCK_N] > 0.0
     if fault == 3:
         return m[_SPIKES] > SPIKY
     if fault == 4:
         return m[_NOISE] > NOISY * m[_BASE] and m[_BASE_N] >= 10.0 and m[_BASE] > 0.0
     if fault == 5:
-        return vitals.health[streams.group[d], C.CHARGE_PCT] < LOW_CHARGE_PCT
-    return fault == 7 and cell[C.CLIPS] >= CLIPPING
+        return vitals.health[streams.group[d], grid.CHARGE_PCT] < LOW_CHARGE_PCT
+    return fault == 7 and cell[grid.CLIPS] >= CLIPPING

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-
 _LEAST_RATE: Final = 1e-3
 
 

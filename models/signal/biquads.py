@@ -39,7 +39,8 @@ PASS_ALL: Final = ((1.0, 0.0, 0.0, 0.0, 0.0),) * SECTIONS
 
 @njit(cache=True)
 def settle(
-    sections: NDArray[np.float64], z: NDArray[np.float64], row: int, channel: int, x: float
+    sections: NDArray[np.float64], z: NDArray[np.float64], row: int | np.int64,
+    channel: int | np.int64, x: float,
 ) -> None:
     """Put the filter of (row, channel) where a constant input `x` would have brought it.
 
@@ -52,7 +53,8 @@ def settle(
 
 @njit(cache=True)
 def filter_step(
-    sections: NDArray[np.float64], z: NDArray[np.float64], row: int, channel: int, x: float
+    sections: NDArray[np.float64], z: NDArray[np.float64], row: int | np.int64,
+    channel: int | np.int64, x: float,
 ) -> float:
     """One sample through the cascade of `row`; see `settle` for the layouts."""
     for k in range(SECTIONS):

@@ -48,7 +48,7 @@ def new_clocks(rows: int) -> NDArray[np.int64]:
 
 @njit(cache=True)
 def _adopt(c: NDArray[np.int64], row: Whole, offset: Whole) -> None:
-    if abs(offset) < SMALL_NS:
+    if -SMALL_NS < offset < SMALL_NS:
         offset = 0
     if offset != c[row, OFFSET]:
         c[row, OFFSET] = offset

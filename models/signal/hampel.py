@@ -1,9 +1,9 @@
 """Causal spike detection: the Hampel identifier over the last seven samples, isolated spikes only.
 
 A sample is a spike when it jumps from its predecessor by more than a physical floor, leaves the
-band `median +- k 1.4826 MAD` of the window that it ends, and its predecessor was no spike: an impact
-also jumps, but it lasts, so at most its first sample is taken for a spike. The window holds samples
-as they came. Any unit.
+band `median +- k 1.4826 MAD` of the window that it ends, and its predecessor was no spike: an
+impact also jumps, but it lasts, so at most its first sample is taken for a spike. The window holds
+samples as they came. Any unit.
 """
 
 from typing import Final
@@ -40,7 +40,8 @@ def _median(values: NDArray[np.float64], n: int) -> float:
 
 @njit(cache=True)
 def _outside(
-    windows: NDArray[np.float64], row: int, channel: int, x: float, floor: float, k: float
+    windows: NDArray[np.float64], row: int | np.int64, channel: int | np.int64, x: float,
+    floor: float, k: float,
 ) -> tuple[bool, float]:
     """Whether `x` leaves the band, and the median to put in its place."""
     n = int(windows[row, channel, PAST])
@@ -57,7 +58,8 @@ def _outside(
 
 @njit(cache=True)
 def hampel_step(
-    windows: NDArray[np.float64], row: int, channel: int, x: float, floor: float, k: float
+    windows: NDArray[np.float64], row: int | np.int64, channel: int | np.int64, x: float,
+    floor: float, k: float,
 ) -> tuple[bool, float]:
     """Take sample `x` of (row, channel); returns (is it outside, the window's median).
 
@@ -78,7 +80,9 @@ def hampel_step(
 
 
 @njit(cache=True)
-def forget_window(windows: NDArray[np.float64], row: int, channel: int) -> None:
+def forget_window(
+    windows: NDArray[np.float64], row: int | np.int64, channel: int | np.int64
+) -> None:
     """Start anew, after a gap."""
     windows[row, channel, PAST] = 0.0
     windows[row, channel, PAST + 1] = 0.0

@@ -16,7 +16,7 @@ MIN_WEIGHT: Final = 8.0
 
 
 @njit(cache=True)
-def trend_step(trend: NDArray[np.float64], row: int, value: float, keep: float) -> float:
+def trend_step(trend: NDArray[np.float64], row: int | np.int64, value: float, keep: float) -> float:
     """Take the value of this step (NaN: none); the slope per step, NaN while not known.
 
     trend (R, TREND_WIDTH) zeros at first; `keep` < 1 is the weight that remains after one step.
@@ -42,6 +42,6 @@ def trend_step(trend: NDArray[np.float64], row: int, value: float, keep: float) 
 
 
 @njit(cache=True)
-def forget_trend(trend: NDArray[np.float64], row: int) -> None:
+def forget_trend(trend: NDArray[np.float64], row: int | np.int64) -> None:
     """Start anew, after a step that is no trend."""
     trend[row, :] = 0.0

@@ -120,7 +120,7 @@ function tick() {
   const rows = [...state.rows.values()];
   for (const table of tables) table.render(rows, state.sort, state.selected);
   if (state.dirty) renderCompare($("compare"), rows);
-  if (state.dirty || state.lost) renderCard($("card"), $("card-title"), $("card-status"), state.rows.get(state.selected), attachTip);
+  if (state.dirty || state.lost) renderCard($("card"), $("card-title"), $("card-status"), state.rows.get(state.selected), attachTip, rail.events);
   if (!state.selected) pick(rows);
   state.dirty = false;
   header();

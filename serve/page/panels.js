@@ -65,6 +65,7 @@ export class EventRail {
     const line = el("li"); line.className = (isNew ? "new " : "") + (event.priority === "medical" ? "p0" : URGENT.has(event.type) || event.priority === "high" ? "high" : "");
     const what = el("span", "", "what");
     if (event.number && event.team) what.append(el("span", String(event.number), `tag ${event.team}`));
+    else if (event.role === "official") what.append(el("span", `R${event.number}`, "tag none"));
     what.append(el("b", label), ` ${detail(event)}`);
     const status = event.status === "provisional" ? "" : event.status;
     const right = [figure(event), event.confidence < 0.995 ? `p ${event.confidence.toFixed(2)}` : "", status].filter(Boolean).join(" · ");
@@ -119,7 +120,7 @@ export function renderCompare(root, rows) {
   }));
 }
 
-export function renderCard(root, title, status, row, tip) {
+export function renderCard(root, title, status, row, tip, events) {
   if (!row) { title.textContent = "Athlete"; status.textContent = ""; status.hidden = true; return; }
   title.replaceChildren();
   if (row.number && row.team) title.append(el("span", String(row.number), `tag ${row.team}`));
@@ -142,7 +143,8 @@ export function renderCard(root, title, status, row, tip) {
   add("kick_n", "Kicks", row.kick_n, "", 0, row.stale);
   add("pass_n", "Passes", row.pass_n, "", 0, row.stale);
   add("shot_n", "Shots", row.shot_n, "", 0, row.stale);
-  if (row.distance_m === undefined) add("coverage", "Coverage", row.coverage === undefined ? undefined : 100 * row.coverage, "%", 0, row.low_coverage);
+  add("dbal_m", "D′ left", row.dbal_m, "m", 0, row.stale);
+  add("coverage", "Coverage", row.coverage === undefined ? undefined : 100 * row.coverage, "%", 0, row.low_coverage);
   const parts = [tiles];
   if (row.fatigue_index !== undefined) {
     const gauge = el("div", "", "gauge"), low = (row.fatigue_low ?? row.fatigue_index).toFixed(2), high = (row.fatigue_high ?? row.fatigue_index).toFixed(2);
@@ -154,6 +156,13 @@ export function renderCard(root, title, status, row, tip) {
     holder.append(el("span", `Metres per minute, last ${Math.round(row.trend_mpmin.length / 6)} min: now ${row.trend_mpmin.at(-1)}`, "dim"), line);
     tip(holder, { metric: "trend_mpmin" }, () => row); parts.push(holder);
   }
+  const list = el("ol", "", "last");
+  for (const event of events.filter((e) => e.subject_id === row.subject_id).slice(-6).reverse()) {
+    const [icon, label] = LOOK[event.type] || ["·", event.type.replaceAll("_", " ")], line = el("li");
+    line.append(el("time", event.clock || "–"), el("span", icon), el("span", `${label} ${detail(event)}`), el("span", figure(event), "num"));
+    tip(line, { event }, () => event); list.append(line);
+  }
+  parts.push(list);
   root.replaceChildren(...parts);
 }
 
@@ -190,7 +199,7 @@ export function renderOps(root, ops, devices, next, tip) {
     const word = bad[0] ? `${bad[0].status}: ${bad[0].id.slice(0, 26)}${bad[0].faults.length ? `, ${bad[0].faults.at(-1)}` : ""}` : "all healthy";
     cell("Devices", [[[strong(`${devices.filter((d) => d.status === "ok").length}/${devices.length}`), " ok"]], [word, bad.length ? "warn" : "dim"]], "devices");
   }
-  cell("Next predicted failure", next ? [[[strong(next.device_id.slice(0, 28))], "warn"], [`p ${next.scores.p_fail.toFixed(2)} within 10 min · ${likeliest(next)} · ${next.source}`, "dim"]] : [["none above p 0.5", "dim"]], "next");
+  cell("Next failure", next ? [[[strong(next.device_id.slice(0, 28))], "warn"], [`p ${next.scores.p_fail.toFixed(2)} within 10 min · ${likeliest(next)} · ${next.source}`, "dim"]] : [["none above p 0.5", "dim"]], "next").classList.add("big");
   const tiers = ops?.tiers;
   if (tiers && tiers.status !== "away") {
     const sized = Object.entries(tiers).filter(([, v]) => v && typeof v === "object" && v.bytes !== undefined);

@@ -7,18 +7,18 @@ const num = (v, d = 0) => (v === undefined || v === null ? "–" : v.toFixed(d))
 // key, label, width px, metric for the tooltip, value for sorting, text
 export const COLUMNS = [
   { key: "number", label: "#", width: 31, value: (r) => r.number, kind: "tag" },
-  { key: "name", label: "id", width: 40, left: true, value: (r) => shortName(r), text: shortName },
+  { key: "name", label: "id", width: 38, left: true, value: (r) => shortName(r), text: shortName },
   { key: "min", label: "min", width: 34, metric: "minutes", value: (r) => r.minutes, text: (r) => num(r.minutes) },
   { key: "dist", label: "dist", width: 44, metric: "distance_m", value: (r) => r.distance_m, text: (r) => num(r.distance_m) },
   { key: "hsr", label: "HSR", width: 38, metric: "hsr_m", value: (r) => r.hsr_m, text: (r) => num(r.hsr_m) },
   { key: "spr", label: "spr", width: 30, metric: "sprint_n", value: (r) => r.sprint_n, text: (r) => num(r.sprint_n) },
-  { key: "acc", label: "acc/dec", width: 53, metric: "acc_n", value: (r) => (r.acc_n === undefined ? undefined : r.acc_n + r.dec_n), text: (r) => (r.acc_n === undefined ? "–" : `${r.acc_n}/${r.dec_n}`) },
+  { key: "acc", label: "acc/dec", width: 51, metric: "acc_n", value: (r) => (r.acc_n === undefined ? undefined : r.acc_n + r.dec_n), text: (r) => (r.acc_n === undefined ? "–" : `${r.acc_n}/${r.dec_n}`) },
   { key: "pl", label: "PL", width: 42, metric: "player_load_au", value: (r) => r.player_load_au, text: (r) => num(r.player_load_au, 1) },
   { key: "hr", label: "HR%", width: 38, metric: "hr_pct", value: (r) => r.hr_pct, text: (r) => num(r.hr_pct), old: (r) => r.hr_stale },
-  { key: "fi", label: "FI", width: 88, metric: "fatigue_index", value: (r) => r.fatigue_index, kind: "band" },
+  { key: "fi", label: "FI", width: 84, metric: "fatigue_index", value: (r) => r.fatigue_index, kind: "band" },
   { key: "dbal", label: "D′%", width: 38, metric: "dbal_pct", value: (r) => r.dbal_pct, text: (r) => num(r.dbal_pct) },
-  { key: "trend", label: "5 min", width: 56, metric: "trend_mpmin", value: (r) => (r.trend_mpmin || []).at(-1), kind: "spark" },
-  { key: "age", label: "age", width: 48, tip: "age", value: ageOf, text: (r) => seconds(ageOf(r)) },
+  { key: "trend", label: "5 min", width: 52, metric: "trend_mpmin", value: (r) => (r.trend_mpmin || []).at(-1), kind: "spark" },
+  { key: "age", label: "age", width: 52, tip: "age", value: ageOf, text: (r) => (r.status === "final" ? "final" : seconds(ageOf(r))) },
   { key: "flags", label: "why", width: 0, left: true, tip: "why", value: (r) => -reasons(r).length, kind: "chips" },
 ];
 
@@ -44,15 +44,14 @@ export function reasons(row) {
   if (row.t_ns === undefined) return [{ kind: "grey", text: "no data yet" }];
   if (row.stale) out.push({ kind: "grey", text: `${row.received_age_ms > 3000 ? "no feed" : "no signal"} ${seconds(ageOf(row))}` });
   if (row.low_coverage) out.push({ kind: "grey", text: `coverage ${Math.round(100 * row.coverage)} %` });
-  if (row.fatigue_level >= 2) out.push({ kind: "red", text: `■ red ${because(row)}` });
-  else if (row.fatigue_level >= 1) out.push({ kind: "amber", text: `▲ amber ${because(row)}` });
+  if (row.fatigue_level >= 2) out.push({ kind: "red", text: "■ red" });
+  else if (row.fatigue_level >= 1) out.push({ kind: "amber", text: "▲ amber" });
   if (row.dbal_pct !== undefined && row.dbal_pct < 25) out.push({ kind: "amber", text: `D′ ${Math.round(row.dbal_pct)} %` });
   if (row.hr_pct !== undefined && row.hr_pct >= 95 && !row.hr_stale) out.push({ kind: "amber", text: `HR ${Math.round(row.hr_pct)} %` });
   if (row.hot) out.push({ kind: "hot", text: "◎ hot" });
   if (row.hr_bpm !== undefined && row.hr_stale && !row.stale) out.push({ kind: "grey", text: `HR ${seconds(row.hr_age_ms)} old` });
   return out;
 }
-function because(row) { return row.fatigue_index === undefined ? "" : row.fatigue_index.toFixed(2); }
 
 export class SquadTable {
   // on: {sort(key), select(id), tip(element, spec, row)}; `has` says which metrics the caller may see

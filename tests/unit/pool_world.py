@@ -1,11 +1,13 @@
 """A whole flow pool on a virtual clock: coordinator, workers that come and go, one log."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from actors.coordinator import Coordinator, CoordinatorConfig, CoordinatorPorts
 from actors.net_client import NetClient
 from actors.worker import CoordinatorAwayError, Worker, WorkerConfig, WorkerPorts
+from actors.worker_venue import Kernel
 from models.events.envelope import from_cloudevent
 from models.policies.assignment import AssignmentConfig
 from models.policies.ownership import Assignment, WorkerReport
@@ -33,6 +35,7 @@ class World:
     even: bool = True
     clock: Clock = field(default_factory=Clock)
     snapshot_s: float = 2.0
+    kernel: Callable[[Roster], Kernel] = FakeKernel
     workers: dict[int, Worker] = field(default_factory=dict)
     away: bool = False
     crashed: list[int] = field(default_factory=list)
@@ -54,7 +57,7 @@ class World:
             self._incarnation += 1
             nets = NetClient(None, self.clock)
             ports = WorkerPorts(
-                self.log, self.snapshots, self, nets, FakeKernel, self.clock
+                self.log, self.snapshots, self, nets, self.kernel, self.clock
             )
             config = WorkerConfig(snapshot_ns=int(self.snapshot_s * 1e9))
             self.workers[worker_id] = Worker(worker_id, self._incarnation, ports, config)

@@ -8,6 +8,10 @@ import random
 
 import pytest
 
+from cluster.eventlog.port import Record
+from models.flows.kernel import FlowKernel
+from models.telemetry.roster import Roster
+from tests.ray import pool_match
 from tests.unit.fakes_log import roster_of
 from tests.unit.pool_world import World
 
@@ -78,6 +82,41 @@ def test_effects_do_not_depend_on_what_happens_to_the_pool(seed: int, expected: 
         assert world.finals(venue) == expected.finals(venue), seed
         for flow in events.values():
             assert [event["seq"] for event in flow] == list(range(len(flow))), seed
+
+
+@pytest.fixture(scope="module")
+def match() -> tuple[Roster, list[Record]]:
+    roster, records = pool_match.play(20)
+    return roster, pool_match.encode(roster, records)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_real_kernel_gives_the_same_events_and_finals_bit_for_bit(
+    seed: int, match: tuple[Roster, list[Record]]
+) -> None:
+    roster, records = match
+    alone = World([roster], size=1, kernel=FlowKernel)
+    alone.log.append("telemetry/arena", records, 1 << 40)
+    alone.settle(2000)
+    rng = random.Random(seed)
+    world = World([roster], size=rng.randint(1, 3), kernel=FlowKernel)
+    sent = 0
+    while sent < len(records):
+        if rng.random() < 0.06 and world.workers:
+            world.crash(rng.choice(sorted(world.workers)))
+        if rng.random() < 0.05:
+            world.policy.target = rng.randint(1, 4)
+        count = rng.choice((0, 1, 2, 8))
+        world.log.append("telemetry/arena", records[sent : sent + count], 1 << 40)
+        sent += count
+        world.turn(rng.choice((0.01, 0.05, 0.2)))
+    world.settle(2000)
+    assert world.events("arena") == alone.events("arena")
+    finals, expected = world.finals("arena"), alone.finals("arena")
+    assert {name: repr(row) for name, row in finals.items()} == {
+        name: repr(row) for name, row in expected.items()
+    }
+    assert len(finals) > 20
 
 
 def test_three_workers_really_share_the_flows_of_one_venue() -> None:

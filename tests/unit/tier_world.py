@@ -67,7 +67,7 @@ class Match:
         self._journal.fence()
         self._journal.publish_roster(self.start_ns)
         self._flows = FlowKernel(self.roster)
-        self._insight_seq = 0
+        self._insight_seq, self._now_ns = 0, self.start_ns
         self._offset = self.log.describe(names.telemetry_topic(VENUE)).end
         self._began = self._offset
 
@@ -76,9 +76,9 @@ class Match:
         upto = self.simulator.chunks if steps is None else self.stepped + steps
         for cursor in range(self.stepped, min(upto, self.simulator.chunks)):
             blocks = self.simulator.chunk(cursor)
-            now_ns = max(int(b.t_ingest_ns[-1]) for b in blocks.values() if len(b))
-            self._handle(RawBatch("sim", cursor, now_ns, blocks, {}))
-            self._now_ns = now_ns
+            arrivals = [int(b.t_ingest_ns[-1]) for b in blocks.values() if len(b)]
+            self._now_ns = max([*arrivals, self._now_ns])
+            self._handle(RawBatch("sim", cursor, self._now_ns, blocks, {}))
         self.stepped = min(upto, self.simulator.chunks)
         if end and self.stepped == self.simulator.chunks:
             refusal = Refusal(Reason.CRC, "", 1, "checksum", b"\0garbage")
