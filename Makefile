@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PY := $(BIN)/python
 STAMP := $(VENV)/.installed
+KERNELS := $(VENV)/.kernels
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test lint unit ray e2e sim bench clean
@@ -11,13 +12,19 @@ STAMP := $(VENV)/.installed
 help:  ## What can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
 
-setup: $(STAMP)  ## The virtual environment, with pinned packages and compiled kernels
+setup: $(STAMP) $(KERNELS)  ## The virtual environment, with pinned packages and compiled kernels
 
 $(STAMP): pyproject.toml constraints.txt
 	@command -v $(PYTHON) >/dev/null || { echo "Touchline needs $(PYTHON) with venv"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
-	$(PY) -m jobs.warmup
+	@touch $@
+
+# numba looks only at a kernel's own file to tell whether its compiled form is stale, and not at the
+# layouts and helpers that it includes: so all of them go when any source has changed.
+$(KERNELS): $(STAMP) $(shell find models -name '*.py')
+	@find models -name '*.nb[ci]' -delete
+	@$(PY) -m jobs.warmup
 	@touch $@
 
 demo: setup  ## Ten simulated minutes through the whole system, and a match report (ARGS="--keep")

@@ -6,7 +6,8 @@ is content. A job that dies at any step leaves files that nothing names (a later
 never a half-visible roll; of two rolls at the same time one finds its number taken.
 
 Layout below the tier's root: `data/<hive partitions>/<number>-<sha256>.parquet`,
-`manifests/<venue>/<match>/<number>.json`, `state/<venue>/<match>/<number>-<sha256>`.
+`manifests/<venue>/<match>/<number>.json`, `state/<venue>/<match>/<number>-<sha256>`; and
+`due/<venue>/<match>/<number>` while what that roll made superfluous is still to be swept.
 """
 
 import hashlib
@@ -153,7 +154,16 @@ def publish(storage: TierStorage, manifest: Manifest) -> bool:
             if storage.get(manifest.key) is not None:
                 return False
             raise ConfigError(f"{entry.key}: missing or damaged; nothing is published")
+    storage.put_atomic(f"{_due(manifest.venue_id, manifest.match_id)}/{manifest.number:08d}", b"-")
     return storage.put_if_absent(manifest.key, manifest.to_bytes())
+
+
+def sweep_due(storage: TierStorage) -> int:
+    """Sweep every match that has something published since it was swept last, also by a roll that
+    died before it could; how many objects went. Raises StorageError, ConfigError."""
+    matches = {tuple(key.split("/")[1:3]) for key in storage.list("due")}
+    newest = [last_manifest(storage, venue_id, match_id) for venue_id, match_id in sorted(matches)]
+    return sum(sweep(storage, manifest) for manifest in newest if manifest is not None)
 
 
 def sweep(storage: TierStorage, manifest: Manifest) -> int:
@@ -170,7 +180,8 @@ def sweep(storage: TierStorage, manifest: Manifest) -> int:
         doomed = [key for key in files if key not in named]
     states = storage.list(_states(manifest.venue_id, manifest.match_id))
     doomed += [k for k in states if _number(k) <= manifest.number and k != manifest.state_key]
-    for key in doomed:
+    due = storage.list(_due(manifest.venue_id, manifest.match_id))
+    for key in (*doomed, *(key for key in due if _number(key) <= manifest.number)):
         storage.delete(key)
     return len(doomed)
 
@@ -204,6 +215,10 @@ def _manifests(venue_id: str, match_id: str) -> str:
 
 def _states(venue_id: str, match_id: str) -> str:
     return f"state/{venue_id}/{match_id}"
+
+
+def _due(venue_id: str, match_id: str) -> str:
+    return f"due/{venue_id}/{match_id}"
 
 
 def _number(key: str) -> int:

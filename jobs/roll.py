@@ -25,7 +25,7 @@ from cluster.tiers import (
     newest_manifests,
     open_tier,
     publish,
-    sweep,
+    sweep_due,
 )
 from jobs.retention import trim_hot
 from jobs.roll_cold import roll_season
@@ -168,10 +168,7 @@ def _publish_all(storage: TierStorage, manifests: list[Manifest]) -> int:
                 added += manifest.rows
         except ConfigError as error:
             failures.append(str(error))
-            continue
-        newest = last_manifest(storage, manifest.venue_id, manifest.match_id)
-        if newest is not None:
-            sweep(storage, newest)
+    sweep_due(storage)
     if failures:
         raise RollError("; ".join(failures))
     return added

@@ -64,6 +64,8 @@ class UdpSource(LiveSource):
             sock.close()
             host, port = self._address
             raise ConfigError(f"udp {host}:{port}: {error.strerror}") from error
+        # Noted now: a closed socket no longer says it, and `progress` is asked after the end as well.
+        self._address = sock.getsockname()
         self._socket = sock
         self._thread = threading.Thread(target=self._receive, name=self.source_id, daemon=True)
         self._thread.start()
@@ -71,7 +73,7 @@ class UdpSource(LiveSource):
     @property
     def address(self) -> str:
         """host:port that it is bound to."""
-        host, port = self._socket.getsockname() if self._socket else self._address
+        host, port = self._address
         return f"{host}:{port}"
 
     def next_batch(self, now_ns: int) -> RawBatch | None:

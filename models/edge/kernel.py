@@ -101,6 +101,10 @@ class EdgeKernel:
             )
         return EdgeAccount(kinds, dict(self._refused))
 
+    def state_bytes_per_device(self) -> int:
+        """Bytes of state per roster device, subjects included; the buffers' rows are not."""
+        return self._state.device_bytes()
+
     # -- ingest -----------------------------------------------------------------------------------
 
     def _take(self, block: SampleBlock, effects: EdgeEffects) -> NDArray[np.uint8]:

@@ -40,7 +40,7 @@ class PendingConfig:
     read_records: int = 64
     calm_batch: int = 32
     together: int = 4
-    hot_run: int = 6
+    hot_run: int = 1
     max_lanes: int = 4
     live_ns: int = 2_000_000_000
 

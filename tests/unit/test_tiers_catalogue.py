@@ -15,6 +15,7 @@ from cluster.tiers import (
     put_data,
     put_state,
     sweep,
+    sweep_due,
     totals,
 )
 from models.errors import ConfigError
@@ -151,6 +152,20 @@ def test_only_the_newest_state_is_kept(storage: MemoryStorage) -> None:
     publish(storage, second)
     assert sweep(storage, second) == 1
     assert storage.list("state") == [second.state_key]
+
+
+def test_what_a_roll_that_died_after_publishing_had_to_sweep_is_swept_by_the_next(
+    storage: MemoryStorage,
+) -> None:
+    roll(storage, 0, b"never published")
+    manifest = roll(storage, 0, b"one")
+    publish(storage, manifest)
+    assert sweep_due(storage) == 2
+    assert sweep_due(storage) == 0
+    assert storage.list("due") == []
+    assert {*storage.list("data"), *storage.list("state")} == {
+        manifest.files[0].key, manifest.state_key
+    }
 
 
 def test_foreign_files_are_left_alone(storage: MemoryStorage) -> None:

@@ -14,7 +14,7 @@ LABELS = {"season": "2026", "match": "m1"}
 def states(rows: list[tuple[str, float, float]]) -> pa.Table:
     """Rows of (subject, minute, distance); every other column is a multiple of the distance."""
     distance = np.array([r[2] for r in rows], float)
-    columns: dict[str, object] = {name: distance for name in (*CUMULATIVE, *LEVELS)}
+    columns: dict[str, object] = dict.fromkeys((*CUMULATIVE, *LEVELS), distance)
     columns["subject_id"] = [r[0] for r in rows]
     columns["t_ns"] = np.array([int(r[1] * MINUTE_NS) for r in rows], np.int64)
     return pa.table(columns)

@@ -5,6 +5,8 @@ it made. Both can be done in steps, so that a log can be rolled while it grows.
 """
 
 import json
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -53,6 +55,7 @@ class Match:
     seed: int = 5
     start_ns: int = 1_780_000_000_000_000_000
     stepped: int = 0
+    says: bool = False
     accounts: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -88,7 +91,7 @@ class Match:
 
     def work(self, again: bool = False) -> "Match":
         """Run the flows over new telemetry; `again`: as a worker that has lost all it knew."""
-        stream = f"worker/{self._insight_seq}" if again else "worker/0"
+        stream = f"worker/{self.match_id}/{self._insight_seq if again else 0}"
         if again:
             self._flows, self._offset = FlowKernel(self.roster), self._began
         rows_of = index_of(self.roster).rows_of
@@ -96,7 +99,8 @@ class Match:
         while page := self.log.read(names.telemetry_topic(VENUE), self._offset, 4):
             records = [decode_record(stored.record.payload, rows_of) for stored in page]
             self._offset = page[-1].offset + 1
-            self._put(self._flows.handle(records, everyone), stream)
+            ours = [record for record in records if record.match_id == self.match_id]
+            self._put(self._flows.handle(ours, everyone), stream)
         return self
 
     def _handle(self, batch: RawBatch) -> None:
@@ -114,7 +118,7 @@ class Match:
             record = Record(name, event.seq, event.t_event_ns, to_cloudevent(event), EVENT_TYPE)
             self.log.append(names.events_topic(VENUE), [record], 0)
         bodies = [
-            (int(rows.t_ns[-1]), encode_states(rows, ids), STATES_TYPE)
+            (int(rows.t_ns[-1]), self._states(encode_states(rows, ids)), STATES_TYPE)
             for rows in effects.states if len(rows)
         ]
         bodies += [
@@ -127,6 +131,21 @@ class Match:
         ]
         self._insight_seq += len(records)
         self.log.append(names.insights_topic(VENUE), records, 0)
+
+
+    def _states(self, payload: bytes) -> bytes:
+        """With the name of the match in them, if this match `says` so."""
+        if not self.says:
+            return payload
+        with pa.ipc.open_stream(payload) as reader:
+            table = reader.read_all()
+        named = table.replace_schema_metadata(
+            {**(table.schema.metadata or {}), "match_id": self.match_id}
+        )
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, named.schema) as writer:
+            writer.write_table(named)
+        return sink.getvalue().to_pybytes()
 
 
 def prediction(net: str, subject_id: str, window: Any) -> bytes:
@@ -142,15 +161,28 @@ def people(match: Match) -> list[str]:
     return [s.subject_id for s in match.roster.subjects if s.role != Role.INFRASTRUCTURE]
 
 
-def open_sqlite(root: Path, segment_bytes: int = 64 << 20) -> SqliteLog:
-    return SqliteLog(str(root / "log"), segment_bytes)
+def open_sqlite(
+    root: Path, segment_bytes: int = 64 << 20, clock: Callable[[], int] = time.time_ns
+) -> SqliteLog:
+    return SqliteLog(str(root / "log"), segment_bytes, clock)
 
 
-def content(tree: Settings, tier: str = "warm") -> dict[str, pa.Table]:
-    """Kind -> all rows that manifests name, in an order of their own making."""
+class Clock:
+    """Wall clock of a log: begins `ago_s` before now, and moves by a millisecond per look."""
+
+    def __init__(self, ago_s: float = 0.0) -> None:
+        self.now_ns = time.time_ns() - int(ago_s * 1e9)
+
+    def __call__(self) -> int:
+        self.now_ns += 1_000_000
+        return self.now_ns
+
+
+def content(tree: Settings, tier: str = "warm", match_id: str = "") -> dict[str, pa.Table]:
+    """Kind -> all rows (of a match) that manifests name, in an order of their own making."""
     url = tree.tiers.warm_url if tier == "warm" else tree.tiers.cold_url
     storage = open_tier(url, tree)
-    manifests = all_manifests(storage)
+    manifests = [one for one in all_manifests(storage) if match_id in ("", one.match_id)]
     kinds = sorted({entry.kind for one in manifests for entry in one.files})
     found = {}
     for kind in kinds:

@@ -1,0 +1,147 @@
+"""The edge's results do not depend on how its input is cut, nor on being stopped and restored."""
+
+import numpy as np
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from models.edge.config import EdgeConfig
+from models.edge.kernel import EdgeKernel
+from models.telemetry.block import SampleBlock
+from models.telemetry.kinds import KINDS, Kind
+from models.telemetry.roster import Device, Roster
+from tests.unit.edge_lab import (
+    MS, SECOND, T0, Result, batch_of, block_of, cut, play, roster_of,
+)
+
+SPAN_NS = 9 * SECOND
+ROSTER = roster_of(
+    Device("lps-1", Kind.LPS, "a1", 20.0), Device("gps-1", Kind.GNSS, "a1", 10.0, source_rank=1),
+    Device("imu-1", Kind.IMU, "a1", 100.0, full_scale=157.0),
+    Device("imu-2", Kind.IMU, "a2", 100.0, full_scale=157.0, counter_bits=16),
+    Device("hr-1", Kind.HEART, "a1", 1.0), Device("lps-2", Kind.LPS, "a2", 60.0),
+    Device("imu-2", Kind.HEALTH, "a2", 1.0), Device("chip", Kind.BALL_POS, "ball", 50.0),
+    Device("chip", Kind.BALL_IMU, "ball", 500.0, full_scale=1961.0),
+    Device("imu-1", Kind.IMU, "a2", 100.0, valid_from_ns=T0 + 6 * SECOND, full_scale=157.0),
+)
+ROSTER = Roster(
+    "v", "m", subjects=ROSTER.subjects,
+    devices=(
+        *ROSTER.devices[:2],
+        Device(
+            "imu-1", Kind.IMU, "a1", 100.0, valid_to_ns=T0 + 6 * SECOND, full_scale=157.0
+        ),
+        *ROSTER.devices[3:],
+    ),
+)
+
+
+def _stream(row: int, rng: np.random.Generator) -> SampleBlock:
+    """One device's rows in arrival order, with everything that goes wrong in them."""
+    device = ROSTER.devices[row]
+    n = int(device.rate_hz * SPAN_NS / SECOND)
+    seq = np.arange(n) + (65_000 if device.counter_bits == 16 else 0)
+    boot = np.where(np.arange(n) < n * rng.choice([0.6, 2.0]), 1, 2)
+    t_ns = T0 + (np.arange(n) * SECOND / device.rate_hz).astype(np.int64) + int(rng.integers(MS))
+    t_ingest = t_ns + rng.integers(10 * MS, 180 * MS, n) + (rng.random(n) < 0.01) * 600 * MS
+    if rng.random() < 0.3:
+        t_ns = t_ns + np.where(np.arange(n) > n // 2, -700 * MS, 0)
+    if rng.random() < 0.3:
+        t_ns = t_ns + 300 * SECOND
+    keep = rng.random(n) > 0.05
+    if rng.random() < 0.5:
+        keep &= (t_ns < T0 + 4 * SECOND) | (t_ns > T0 + 6 * SECOND)
+    block = block_of(
+        device.kind, row, seq & ((1 << device.counter_bits) - 1), t_ns, {}, t_ingest, boot
+    )
+    values = block.values
+    for c, channel in enumerate(KINDS[device.kind].channels):
+        size = min(channel.high, 40.0)
+        values[c] = rng.normal(0.0, size / 4, n) if channel.low < 0 else rng.uniform(0, size, n)
+        values[c] = np.clip(values[c], channel.low, channel.high)
+        values[c, rng.random(n) < 0.01] = rng.choice([np.nan, np.inf, 1e9, channel.high])
+    if rng.random() < 0.5:
+        values[:, n // 3 : 2 * n // 3] = values[:, [n // 3]]
+    if "pos_x_m" in KINDS[device.kind].names:
+        values[:2] = np.cumsum(rng.normal(0, 0.2, (2, n)), axis=1)
+        values[0, rng.random(n) < 0.01] += 20.0
+    rows = np.flatnonzero(keep)
+    rows = np.concatenate([rows, rng.choice(rows, len(rows) // 50)])
+    return block.take(rows)
+
+
+def _blocks(seed: int) -> list[SampleBlock]:
+    """All streams by kind, in arrival order."""
+    rng = np.random.default_rng(seed)
+    by_kind: dict[Kind, list[SampleBlock]] = {}
+    for row in range(len(ROSTER.devices) - 1):
+        one = _stream(row, rng)
+        by_kind.setdefault(one.kind, []).append(one)
+    blocks = []
+    for parts in by_kind.values():
+        from models.telemetry.block import concat_blocks
+
+        joined = concat_blocks(parts)
+        blocks.append(joined.take(np.argsort(joined.t_ingest_ns, kind="stable")))
+    return blocks
+
+
+CUTS = st.lists(st.integers(T0, T0 + SPAN_NS + SECOND), max_size=12)
+FEW = settings(
+    max_examples=15, deadline=None, suppress_health_check=list(HealthCheck), print_blob=True
+)
+
+
+@FEW
+@given(seed=st.integers(0, 2**32 - 1), cuts=CUTS, tick_ms=st.sampled_from([100, 300]))
+def test_any_cut_of_the_stream_gives_the_same_results(
+    seed: int, cuts: list[int], tick_ms: int
+) -> None:
+    config, blocks = EdgeConfig(tick_ns=tick_ms * MS), _blocks(seed)
+    whole_kernel, whole = play(ROSTER, blocks, (), config)
+    cut_kernel, parts = play(ROSTER, blocks, cuts, config)
+    assert cut_kernel.account() == whole_kernel.account()
+    ours, theirs = parts.canonical(), whole.canonical()
+    assert ours.keys() == theirs.keys()
+    for key, value in theirs.items():
+        assert ours[key] == value, key
+
+
+@FEW
+@given(seed=st.integers(0, 2**32 - 1), cuts=CUTS, stop=st.integers(0, 12))
+def test_a_restored_kernel_goes_on_as_if_it_had_never_stopped(
+    seed: int, cuts: list[int], stop: int
+) -> None:
+    parts = [batch_of(part) for part in cut(_blocks(seed), cuts)]
+    kernel, straight, restored = EdgeKernel(ROSTER), Result(), Result()
+    other = EdgeKernel(ROSTER)
+    for n, batch in enumerate(parts):
+        straight.take(kernel.handle(batch))
+        restored.take(other.handle(batch))
+        if n == stop % len(parts):
+            snapshot = other.snapshot()
+            other = EdgeKernel(ROSTER)
+            other.restore(snapshot)
+            assert other.snapshot() == snapshot
+    straight.take(kernel.finish(0))
+    restored.take(other.finish(0))
+    assert other.account() == kernel.account()
+    assert [r.seq for r in restored.records] == [r.seq for r in straight.records]
+    assert restored.canonical() == straight.canonical()
+    assert other.snapshot() == kernel.snapshot()
+
+
+def test_the_streams_of_these_tests_really_hold_what_goes_wrong() -> None:
+    seen: set[int] = set()
+    flags = 0
+    events: set[str] = set()
+    for seed in range(6):
+        _, result = play(ROSTER, _blocks(seed))
+        seen |= set(result.reasons())
+        flags |= int(np.bitwise_or.reduce(
+            [np.bitwise_or.reduce(b.flags) for bs in result.live.values() for b in bs]
+        ))
+        events |= {event.type for event in result.events}
+    assert {9, 10, 11, 13, 16} <= seen, seen
+    assert {"device_failed", "device_recovered", "clock_fault"} <= events, events
+    for bit in (2, 3, 5, 8, 14):
+        assert flags & (1 << bit), bit
