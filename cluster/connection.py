@@ -21,6 +21,7 @@ from models.errors import ConfigError
 
 LOOPBACK: Final = "127.0.0.1"
 _MIN_CPUS: Final = 4
+_JOB_CONFIG: Final = "RAY_JOB_CONFIG_JSON_ENV_VAR"
 _ENVIRONMENT: Final = {
     "RAY_AUTH_MODE": "token",
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -44,9 +45,11 @@ _LOCAL_ENVIRONMENT: Final = {
 def connect(settings: Settings) -> None:
     """Start Ray here (`ray.address` = "local") or join a cluster; nothing if already connected.
 
-    Raises ConfigError when the cluster cannot be reached or the token is not to be had.
+    A submitted job always joins the cluster that runs it. Raises ConfigError when the cluster
+    cannot be reached or the token is not to be had.
     """
-    _prepare(settings)
+    address = os.environ["RAY_ADDRESS"] if _is_submitted_job() else settings.ray.address
+    _prepare(address == "local")
     import ray
 
     if ray.is_initialized():
@@ -55,12 +58,12 @@ def connect(settings: Settings) -> None:
         "namespace": names.RAY_NAMESPACE, "logging_level": logging.WARNING,
         "log_to_driver": False, "ignore_reinit_error": False,
     }
-    if settings.ray.address == "local":
+    if address == "local":
         options.update(_local_options(settings))
     try:
-        ray.init(address=settings.ray.address, **options)
+        ray.init(address=address, **options)
     except (ConnectionError, RuntimeError, ValueError) as error:
-        raise ConfigError(f"ray.address: {settings.ray.address}: {error}") from error
+        raise ConfigError(f"ray.address: {address}: {error}") from error
 
 
 def disconnect() -> None:
@@ -76,9 +79,13 @@ def token_path() -> Path:
     return Path(given) if given else Path.home() / ".ray" / "auth_token"
 
 
-def _prepare(settings: Settings) -> None:
+def _is_submitted_job() -> bool:
+    """Whether `ray job submit` started this process: only then are both variables set."""
+    return _JOB_CONFIG in os.environ and "RAY_ADDRESS" in os.environ
+
+
+def _prepare(local: bool) -> None:
     fresh = "RAY_AUTH_MODE" not in os.environ
-    local = settings.ray.address == "local"
     for name, value in (_ENVIRONMENT | (_LOCAL_ENVIRONMENT if local else {})).items():
         os.environ.setdefault(name, value)
     if os.environ["RAY_AUTH_MODE"] == "token" and not os.environ.get("RAY_AUTH_TOKEN"):

@@ -12,6 +12,7 @@ JOBS = {
     "demo": ("jobs.demo", "play ten simulated minutes through the whole system"),
     "replay": ("jobs.replay", "play a recording through the whole system"),
     "live": ("jobs.live", "run with the sources of a settings file until stopped"),
+    "send": ("jobs.send", "send a recording or a simulation to a live venue, as its gateway"),
     "doctor": ("jobs.doctor", "check this machine and say what is missing"),
     "roll": ("jobs.roll", "roll the hot log into the warm and cold tiers"),
     "train": ("jobs.train", "train, evaluate and register the nets"),

@@ -10,6 +10,8 @@ again, it neither loses nor doubles a row. At the end the hot log forgets what i
 import argparse
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -36,19 +38,28 @@ from models.errors import ConfigError, TouchlineError
 TIERS: Final = ("warm", "cold")
 PATIENCE_S: Final = 600.0
 """A roll that has not moved for so long has found no free CPU, and gives up."""
+MAX_ERROR_CHARS: Final = 2000
 
 Item = tuple[str, str]
 Work = Callable[[Settings, str, str], Manifest | None]
 
 
 class RollError(TouchlineError):
-    """The work could not be carried out; what is published stands, and a rerun goes on."""
+    """Some of the work could not be done; what is published stands, and a rerun goes on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of one item: a manifest to publish, nothing new, or why it failed."""
+
+    manifest: Manifest | None
+    error: str = ""
 
 
 class Spread(Protocol):
-    """Carries out `work(settings, venue, match)` for every item, anywhere; what it gave."""
+    """Carries out `work(settings, venue, match)` for every item, anywhere. Raises RollError."""
 
-    def __call__(self, settings: Settings, work: Work, items: list[Item]) -> list[Manifest]: ...
+    def __call__(self, settings: Settings, work: Work, items: list[Item]) -> list[Outcome]: ...
 
 
 def roll(
@@ -118,13 +129,19 @@ def cold_work(settings: Settings, venue_id: str, match_id: str) -> Manifest | No
     return roll_season(settings, warm, cold, venue_id, match_id)
 
 
-def spread_here(settings: Settings, work: Work, items: list[Item]) -> list[Manifest]:
-    """One item after the other in this process: without Ray."""
-    made = [work(settings, venue_id, match_id) for venue_id, match_id in items]
-    return [manifest for manifest in made if manifest is not None]
+def spread_here(settings: Settings, work: Work, items: list[Item]) -> list[Outcome]:
+    """One item after the other in this process: without Ray. One that fails holds up no other."""
+    found = []
+    for venue_id, match_id in items:
+        try:
+            found.append(Outcome(work(settings, venue_id, match_id)))
+        except (TouchlineError, OSError) as error:
+            text = f"{venue_id}/{match_id}: {type(error).__name__}: {error}"
+            found.append(Outcome(None, text[:MAX_ERROR_CHARS]))
+    return found
 
 
-def spread_with_ray(settings: Settings, work: Work, items: list[Item]) -> list[Manifest]:
+def spread_with_ray(settings: Settings, work: Work, items: list[Item]) -> list[Outcome]:
     """Each item a block of a Ray Data pipeline. Raises RollError."""
     if not items:
         return []
@@ -135,34 +152,53 @@ def spread_with_ray(settings: Settings, work: Work, items: list[Item]) -> list[M
     context.enable_progress_bars = context.print_on_execution_start = False
     context.execution_no_progress_timeout_s = PATIENCE_S
     logging.getLogger("ray.data").setLevel(logging.WARNING)
+    # It would warn that the progress bars are off.
+    logging.getLogger("ray.data._internal.progress").setLevel(logging.ERROR)
     tables = [pa.table({"venue": [venue], "match": [match]}) for venue, match in items]
     with DataContext.current(context):
         results = ray.data.from_arrow(tables).map_batches(
-            _batch, batch_size=None, batch_format="pyarrow", num_cpus=1,
-            fn_kwargs={"settings": settings.to_dict(), "work": work},
+            partial(_batch, settings=settings.to_dict(), work=work),
+            batch_size=None, batch_format="pyarrow", num_cpus=1,
         )
         try:
             rows = results.take_all()
-        except ray.exceptions.RayError as error:
-            raise RollError(f"{type(error).__name__}: {str(error)[-2000:]}") from error
-    return [Manifest.from_bytes(row["manifest"]) for row in rows]
+        except (ray.exceptions.RayError, *_data_errors()) as error:
+            raise RollError(f"{type(error).__name__}: {str(error)[-MAX_ERROR_CHARS:]}") from error
+    return [
+        Outcome(Manifest.from_bytes(row["manifest"]) if row["manifest"] else None, row["error"])
+        for row in rows
+    ]
+
+
+def _data_errors() -> tuple[type[Exception], ...]:
+    """What Ray Data raises that is no RayError."""
+    from ray.data import exceptions
+
+    return (
+        exceptions.RayDataUserCodeException, exceptions.SystemException,
+        exceptions.ExecutionTimeoutError,
+    )
 
 
 def _batch(batch: pa.Table, settings: dict[str, Any], work: Work) -> pa.Table:
     """f(a ++ b) = f(a) ++ f(b): items are independent of each other."""
-    tree = Settings.from_dict(settings)
     items = zip(
         batch.column("venue").to_pylist(), batch.column("match").to_pylist(), strict=True
     )
-    bodies = [manifest.to_bytes() for manifest in spread_here(tree, work, list(items))]
-    return pa.table({"manifest": pa.array(bodies, pa.binary())})
+    found = spread_here(Settings.from_dict(settings), work, list(items))
+    bodies = [one.manifest.to_bytes() if one.manifest else b"" for one in found]
+    errors = [one.error for one in found]
+    return pa.table({"manifest": pa.array(bodies, pa.binary()), "error": pa.array(errors)})
 
 
-def _publish_all(storage: TierStorage, manifests: list[Manifest]) -> int:
-    """Publish what was written; rows added. What another roll was quicker with adds none."""
+def _publish_all(storage: TierStorage, outcomes: list[Outcome]) -> int:
+    """Publish what was written; rows added. What another roll was quicker with adds none.
+
+    Raises RollError for what failed, after all the rest is published.
+    """
     added = 0
-    failures: list[str] = []
-    for manifest in manifests:
+    failures = [outcome.error for outcome in outcomes if outcome.error]
+    for manifest in [outcome.manifest for outcome in outcomes if outcome.manifest]:
         try:
             if publish(storage, manifest):
                 added += manifest.rows

@@ -17,6 +17,8 @@ from models.telemetry.roster import Roster
 
 DATAGRAM_BYTES: Final = 1_400
 """What fits into one frame of an ordinary network, signature included: nothing is fragmented."""
+HEAD_BYTES: Final = 200
+"""Kept free in a datagram for a packet's header and ids, and for the signature."""
 _IRREGULAR: Final = 0.25
 """A step that differs from the nominal one by more than this share of it begins a new packet."""
 
@@ -32,9 +34,11 @@ def packets_of(block: SampleBlock, roster: Roster, speed: float = 1.0) -> list[P
     rates = np.array([device.rate_hz for device in roster.devices]) * speed
     nominal_ns = 1e9 / rates[rows.device]
     cuts = _cuts(rows, key[order], nominal_ns)
+    # One packet fits into one datagram.
+    longest = min(MAX_PACKET_SAMPLES, (DATAGRAM_BYTES - HEAD_BYTES) // (4 * len(rows.values)))
     return [
         _packet(rows, begin, end, roster, float(rates[rows.device[begin]]))
-        for begin, end in _runs(cuts, len(rows))
+        for begin, end in _runs(cuts, longest)
     ]
 
 
@@ -64,12 +68,12 @@ def _cuts(
     return cut
 
 
-def _runs(cut: NDArray[np.bool_], n: int) -> Iterator[tuple[int, int]]:
+def _runs(cut: NDArray[np.bool_], longest: int) -> Iterator[tuple[int, int]]:
     """[begin, end) of each packet."""
     starts = np.flatnonzero(cut).tolist()
-    for begin, end in zip(starts, [*starts[1:], n], strict=True):
-        for first in range(begin, end, MAX_PACKET_SAMPLES):
-            yield first, min(first + MAX_PACKET_SAMPLES, end)
+    for begin, end in zip(starts, [*starts[1:], len(cut)], strict=True):
+        for first in range(begin, end, longest):
+            yield first, min(first + longest, end)
 
 
 def _packet(

@@ -8,8 +8,8 @@ from models.telemetry.block import SampleBlock
 from models.telemetry.decoded import Refusal
 from models.telemetry.kinds import Kind
 
-ROWS_WORTH_A_BATCH: Final = 4_000
-LONGEST_BATCH_S: Final = 10
+ROWS_WORTH_A_BATCH: Final = 16_000
+LONGEST_BATCH_S: Final = 30
 
 
 class RecordedTrack:

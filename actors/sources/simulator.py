@@ -1,12 +1,13 @@
 """The simulated match as a track: chunks of one second, cut into units."""
 
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
 
 from actors.sources.played import SECOND_UNITS, UNIT_NS
 from models.simulator.match import MatchSimulator
-from models.telemetry.block import SampleBlock
+from models.telemetry.block import SampleBlock, concat_blocks
 from models.telemetry.decoded import Refusal
 from models.telemetry.kinds import Kind
 
@@ -17,7 +18,8 @@ class SimulatedTrack:
     """`simulator` plays any second at random access; the second being read is kept."""
 
     type_name = "simulator"
-    full_units = SECOND_UNITS
+    # Four seconds are some 14,000 rows: enough that what a batch costs by itself does not show.
+    full_units = 4 * SECOND_UNITS
     refusals: tuple[Refusal, ...] = ()
 
     def __init__(self, simulator: MatchSimulator) -> None:
@@ -28,7 +30,9 @@ class SimulatedTrack:
 
     def read(self, cursor: int, upto: int) -> dict[Kind, SampleBlock]:
         second, first = divmod(cursor, SECOND_UNITS)
-        assert upto <= (second + 1) * SECOND_UNITS, "a slice lies within a second"
+        if upto > (second + 1) * SECOND_UNITS:
+            cuts = [cursor, *range((second + 1) * SECOND_UNITS, upto, SECOND_UNITS), upto]
+            return joined([self.read(a, b) for a, b in pairwise(cuts)])
         if self._kept[0] != second:
             self._kept = (second, self._simulator.chunk(second))
         if first == 0 and upto - cursor == SECOND_UNITS:
@@ -40,6 +44,12 @@ class SimulatedTrack:
 
     def skip(self, cursor: int) -> int:
         return cursor
+
+
+def joined(parts: list[dict[Kind, SampleBlock]]) -> dict[Kind, SampleBlock]:
+    """The rows of consecutive parts, kind by kind."""
+    kinds = [kind for kind in Kind if any(kind in part for part in parts)]
+    return {k: concat_blocks([part[k] for part in parts if k in part]) for k in kinds}
 
 
 def rows_between(

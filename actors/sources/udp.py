@@ -64,7 +64,7 @@ class UdpSource(LiveSource):
             sock.close()
             host, port = self._address
             raise ConfigError(f"udp {host}:{port}: {error.strerror}") from error
-        # Noted now: a closed socket no longer says it, and `progress` is asked after the end as well.
+        # Noted now: a closed socket does not say it, and `progress` is asked after the end too.
         self._address = sock.getsockname()
         self._socket = sock
         self._thread = threading.Thread(target=self._receive, name=self.source_id, daemon=True)

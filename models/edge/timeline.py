@@ -24,6 +24,7 @@ MIN_TOGETHER: Final = 3
 SUSPECT_NS: Final = 10_000_000_000
 """So long after a change for the worse the flow of the device's subject is kept at full rate."""
 ON_SECONDS: Final = 3
+"""A stuck sensor needs one only: the passes have made sure of it already."""
 _FIVE: Final = 31
 
 OK, DEGRADED, FAILED = 1, 2, 3
@@ -249,7 +250,8 @@ def _judge_device(
         while past > 0:
             seconds += past & 1
             past >>= 1
-        if seconds >= ON_SECONDS and before & bit == 0:
+        needed = 1 if fault == STUCK else ON_SECONDS
+        if seconds >= needed and before & bit == 0:
             after |= bit
             s[STATUS] = FAILED if fault == STUCK else max(s[STATUS], DEGRADED)
             kind = N_FAILED if fault == STUCK else N_DEGRADED

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -135,7 +136,7 @@ def cut(blocks: Iterable[SampleBlock], cuts_ns: Sequence[int]) -> list[dict[Kind
     """Blocks in arrival order, cut at arrival times."""
     edges = [-(2**62), *sorted(cuts_ns), 2**62]
     parts = []
-    for low, high in zip(edges[:-1], edges[1:], strict=True):
+    for low, high in pairwise(edges):
         part = {}
         for block in blocks:
             first, last = np.searchsorted(block.t_ingest_ns, (low, high))

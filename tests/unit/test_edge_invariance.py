@@ -6,11 +6,19 @@ from hypothesis import strategies as st
 
 from models.edge.config import EdgeConfig
 from models.edge.kernel import EdgeKernel
-from models.telemetry.block import SampleBlock
+from models.telemetry.block import SampleBlock, concat_blocks
 from models.telemetry.kinds import KINDS, Kind
 from models.telemetry.roster import Device, Roster
 from tests.unit.edge_lab import (
-    MS, SECOND, T0, Result, batch_of, block_of, cut, play, roster_of,
+    MS,
+    SECOND,
+    T0,
+    Result,
+    batch_of,
+    block_of,
+    cut,
+    play,
+    roster_of,
 )
 
 SPAN_NS = 9 * SECOND
@@ -78,8 +86,6 @@ def _blocks(seed: int) -> list[SampleBlock]:
         by_kind.setdefault(one.kind, []).append(one)
     blocks = []
     for parts in by_kind.values():
-        from models.telemetry.block import concat_blocks
-
         joined = concat_blocks(parts)
         blocks.append(joined.take(np.argsort(joined.t_ingest_ns, kind="stable")))
     return blocks

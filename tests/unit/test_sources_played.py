@@ -110,12 +110,26 @@ def test_a_source_that_was_not_pulled_catches_up_without_a_gap(match: MatchSimul
 
 
 def test_at_full_speed_a_row_arrives_when_it_is_handed_over(match: MatchSimulator) -> None:
-    source = PlayedSource("s", SimulatedTrack(match), 0.0)
+    track = SimulatedTrack(match)
+    track.full_units = SECOND_UNITS
+    source = PlayedSource("s", track, 0.0)
     for second in range(3):
         source.next_batch(WALL + second)
     start = match.config.start_ns
     walls = [source.wall_ns(start + t * 10**8) for t in (0, 9, 10, 25)]
     assert walls == [WALL, WALL, WALL + 1, WALL + 2]
+
+
+def test_a_batch_of_several_seconds_holds_the_rows_of_each(match: MatchSimulator) -> None:
+    track = SimulatedTrack(match)
+    whole = track.read(7, 2 * SECOND_UNITS + 3)
+    parts = [
+        track.read(7, SECOND_UNITS), track.read(SECOND_UNITS, 2 * SECOND_UNITS),
+        track.read(2 * SECOND_UNITS, 2 * SECOND_UNITS + 3),
+    ]
+    for kind, block in whole.items():
+        rows = [part[kind].seq for part in parts if kind in part]
+        assert block.seq.tolist() == [seq for part in rows for seq in part]
 
 
 def recording(blocks: list[SampleBlock], refusals: tuple[Refusal, ...] = ()) -> Recording:
@@ -126,7 +140,7 @@ def recording(blocks: list[SampleBlock], refusals: tuple[Refusal, ...] = ()) -> 
 def test_a_sparse_recording_at_full_speed_comes_in_large_batches() -> None:
     track = RecordedTrack(recording([world.block(2_000)]))  # 20 rows a second for 100 s
     batches = drain(PlayedSource("f", track, 0.0))
-    assert len(batches) == 10
+    assert len(batches) == 4
     assert len(rows(batches)[Kind.LPS]) == 2_000
 
 

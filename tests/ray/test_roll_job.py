@@ -1,0 +1,73 @@
+"""`touchline roll` as a submitted job: it joins the cluster that runs it, and rolls there."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cluster.settings import Settings
+from cluster.tiers import open_tier, totals
+from tests.unit import tier_world as world
+
+ROOT = Path(__file__).resolve().parents[2]
+# A cluster of its own, in a process of its own: the one that other tests share has no dashboard.
+SUBMIT = """
+import json, sys, time
+from cluster.connection import connect, disconnect
+from cluster.settings import load_settings
+settings_file, data_dir = sys.argv[1:]
+connect(load_settings(None, {
+    "data_dir": data_dir, "ray": {"dashboard": True, "dashboard_port": 0, "object_store_mb": 100},
+}))
+import ray
+from ray.job_submission import JobStatus, JobSubmissionClient
+from cluster.connection import token_path
+try:
+    address = "http://" + ray._private.worker._global_node.webui_url
+    client = JobSubmissionClient(address)
+    entrypoint = f"{sys.executable} -m jobs.cli roll --settings {settings_file}"
+    answers = []
+    for _ in range(2):
+        begun_s = time.monotonic()
+        job = client.submit_job(entrypoint=entrypoint)
+        while not (status := client.get_job_status(job)).is_terminal():
+            time.sleep(0.2)
+        answers.append({
+            "status": status.value, "logs": client.get_job_logs(job),
+            "message": client.get_job_info(job).message,
+            "wall_s": round(time.monotonic() - begun_s, 1), "nodes": len(ray.nodes()),
+        })
+    print("ANSWERS " + json.dumps(answers))
+finally:
+    disconnect()
+"""
+
+
+@pytest.mark.timeout(180)
+def test_a_submitted_roll_joins_the_cluster_and_rolls_and_the_next_one_finds_nothing(
+    tmp_path: Path,
+) -> None:
+    log = world.open_sqlite(tmp_path)
+    world.Match(log, seconds=4).play().work()
+    log.close()
+    settings_file = tmp_path / "settings.toml"
+    settings_file.write_text(f'data_dir = "{tmp_path}"\n')
+    done = subprocess.run(
+        [sys.executable, "-c", SUBMIT, str(settings_file), str(tmp_path / "other")], cwd=ROOT,
+        capture_output=True, text=True, timeout=150, check=False,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    lines = [line for line in done.stdout.splitlines() if line.startswith("ANSWERS ")]
+    assert lines, done.stdout[-3000:] + done.stderr[-3000:]
+    first, second = json.loads(lines[0].removeprefix("ANSWERS "))
+    assert first["status"] == second["status"] == "SUCCEEDED", (first, second)
+    tree = Settings.from_dict({"data_dir": str(tmp_path)})
+    rows = totals(open_tier(tree.tiers.warm_url, tree))["rows"]
+    assert rows > 10_000
+    assert f"warm: {rows:,} rows added" in first["logs"]
+    assert "cold: 25 rows added" in first["logs"]
+    assert "warm: 0 rows added" in second["logs"]
+    assert world.content(tree, "cold")["minutes"].num_rows == 25

@@ -1,0 +1,126 @@
+"""The hot log forgets what is old, rolled and needed by nobody; nothing else."""
+
+from pathlib import Path
+
+import pytest
+
+from actors.worker_shell import snapshot_store
+from actors.worker_snapshots import FlowSnapshot, flow_key
+from cluster import names
+from cluster.eventlog.sqlite import SqliteLog
+from cluster.tiers import open_tier
+from jobs.retention import trim_hot
+from jobs.roll import roll, spread_here
+from tests.unit import tier_world as world
+
+RAW = names.raw_topic(world.VENUE)
+TELEMETRY = names.telemetry_topic(world.VENUE)
+INSIGHTS = names.insights_topic(world.VENUE)
+HEALTH = names.health_topic(world.VENUE)
+SEGMENT_BYTES = 100_000
+
+
+def old_log(root: Path, hours: float = 5.0) -> SqliteLog:
+    return world.open_sqlite(root, SEGMENT_BYTES, world.Clock(hours * 3600))
+
+
+def store_flows(tree: world.Settings, match: world.Match, offsets: dict[str, int]) -> None:
+    """Flow snapshots at these offsets; subjects that are not named are at the topic's end."""
+    end = match.log.describe(TELEMETRY).end
+    for subject in match.roster.subjects:
+        offset = offsets.get(subject.subject_id, end)
+        snapshot = FlowSnapshot(offset, False, b"state").encode()
+        key = flow_key(world.VENUE, match.match_id, subject.subject_id)
+        snapshot_store(tree).put(key, snapshot, 1)
+
+
+def trim(tree: world.Settings, log: SqliteLog) -> dict[str, int]:
+    return trim_hot(tree, log, open_tier(tree.tiers.warm_url, tree))
+
+
+def test_raw_records_go_when_they_are_old_rolled_and_behind_the_stadiums_snapshot(
+    tmp_path: Path,
+) -> None:
+    log, tree = old_log(tmp_path), world.settings(tmp_path)
+    world.Match(log, seconds=6).play().work()
+    log.commit(RAW, "edge", 4)
+    assert RAW not in trim(tree, log)  # not rolled
+    roll(tree, spread=spread_here)
+    assert 0 < log.describe(RAW).begin <= 4
+    log.commit(RAW, "edge", log.describe(RAW).end)
+    assert RAW in trim(tree, log)
+    assert log.describe(RAW).begin > 4
+
+
+def test_without_a_snapshot_of_the_stadium_no_raw_record_goes(tmp_path: Path) -> None:
+    log, tree = old_log(tmp_path), world.settings(tmp_path)
+    world.Match(log, seconds=6).play().work()
+    roll(tree, spread=spread_here)
+    assert trim(tree, log) == {}
+    assert log.describe(RAW).begin == 0
+
+
+def test_what_is_young_stays(tmp_path: Path) -> None:
+    log, tree = old_log(tmp_path, hours=1.0), world.settings(tmp_path)
+    match = world.Match(log, seconds=6).play().work()
+    log.commit(RAW, "edge", log.describe(RAW).end)
+    store_flows(tree, match, {})
+    roll(tree, spread=spread_here)
+    assert log.describe(RAW).begin == log.describe(TELEMETRY).begin == 0
+    shorter = world.settings(tmp_path, log={"retention_s": 60.0})
+    assert {RAW, TELEMETRY} <= trim(shorter, log).keys()
+
+
+def test_telemetry_goes_up_to_the_flow_that_is_furthest_behind(tmp_path: Path) -> None:
+    log, tree = old_log(tmp_path), world.settings(tmp_path)
+    match = world.Match(log, seconds=6).play().work()
+    slow = match.roster.subjects[3].subject_id
+    assert TELEMETRY not in trim(tree, log)  # no flow has a snapshot: each starts at the beginning
+    store_flows(tree, match, {slow: 3})
+    trim(tree, log)
+    assert 0 < log.describe(TELEMETRY).begin <= 3
+    store_flows(tree, match, {})
+    trim(tree, log)
+    assert log.describe(TELEMETRY).begin > 3
+
+
+def test_device_health_waits_for_the_supervisor(tmp_path: Path) -> None:
+    log = world.open_sqlite(tmp_path, 20_000, world.Clock(5 * 3600))
+    tree = world.settings(tmp_path)
+    world.Match(log, seconds=6).play().work()
+    roll(tree, spread=spread_here)
+    assert log.describe(HEALTH).begin == 0
+    log.commit(HEALTH, "supervisor", log.describe(HEALTH).end)
+    assert HEALTH in trim(tree, log)
+
+
+def test_the_live_picture_of_the_match_being_played_stays(tmp_path: Path) -> None:
+    log, tree = old_log(tmp_path), world.settings(tmp_path)
+    world.Match(log, "m1", 4).play().work()
+    roll(tree, spread=spread_here)
+    assert log.describe(INSIGHTS).begin == 0
+    first = log.describe(INSIGHTS).end
+    match = world.Match(log, "m2", 4, 6, 1_790_000_000_000_000_000).play().work()
+    roll(tree, spread=spread_here)
+    assert 0 < log.describe(INSIGHTS).begin <= first
+    assert match.log.describe(INSIGHTS).end > first
+
+
+@pytest.mark.parametrize("seconds", [6])
+def test_trimmed_between_rolls_the_tier_is_the_same_row_for_row(
+    seconds: int, tmp_path: Path
+) -> None:
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    world.Match(old_log(whole), seconds=seconds).play().work()
+    roll(world.settings(whole), spread=spread_here)
+    log, tree = old_log(cut), world.settings(cut)
+    match = world.Match(log, seconds=seconds)
+    for _ in range(seconds):
+        match.play(1, end=False).work()
+        log.commit(RAW, "edge", log.describe(RAW).end)
+        store_flows(tree, match, {})
+        roll(tree, spread=spread_here)
+    assert log.describe(RAW).begin > 0
+    match.play().work()
+    roll(tree, spread=spread_here)
+    world.same(world.content(tree), world.content(world.settings(whole)))
