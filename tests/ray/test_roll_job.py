@@ -28,9 +28,14 @@ from cluster.connection import token_path
 try:
     address = "http://" + ray._private.worker._global_node.webui_url
     client = JobSubmissionClient(address)
-    entrypoint = f"{sys.executable} -m jobs.cli roll --settings {settings_file}"
+    roll = f"{sys.executable} -m jobs.cli roll --settings {settings_file}"
+    where = (
+        f"{sys.executable} -c 'import ray, sys; from cluster.connection import connect; "
+        "from cluster.settings import load_settings; connect(load_settings(sys.argv[1])); "
+        f"print(ray.get_runtime_context().get_node_id())' {settings_file}"
+    )
     answers = []
-    for _ in range(2):
+    for entrypoint in (roll, f"{roll} && {where}"):
         begun_s = time.monotonic()
         job = client.submit_job(entrypoint=entrypoint)
         while not (status := client.get_job_status(job)).is_terminal():
@@ -38,7 +43,8 @@ try:
         answers.append({
             "status": status.value, "logs": client.get_job_logs(job),
             "message": client.get_job_info(job).message,
-            "wall_s": round(time.monotonic() - begun_s, 1), "nodes": len(ray.nodes()),
+            "wall_s": round(time.monotonic() - begun_s, 1),
+            "node": ray.get_runtime_context().get_node_id(),
         })
     print("ANSWERS " + json.dumps(answers))
 finally:
@@ -70,4 +76,5 @@ def test_a_submitted_roll_joins_the_cluster_and_rolls_and_the_next_one_finds_not
     assert f"warm: {rows:,} rows added" in first["logs"]
     assert "cold: 25 rows added" in first["logs"]
     assert "warm: 0 rows added" in second["logs"]
+    assert second["node"] in second["logs"], "the job started a cluster of its own"
     assert world.content(tree, "cold")["minutes"].num_rows == 25
