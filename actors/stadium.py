@@ -27,6 +27,7 @@ from models.errors import FencedError, LogError, TouchlineError
 from models.telemetry.raw import RawBatch
 
 TICK_NS: Final = 250_000_000
+IDLE_TICK_NS: Final = 1_000_000_000
 PUBLISH_NS: Final = 250_000_000
 LONGEST_SLEEP_S: Final = 0.25
 STAGED_WHILE_REPLAYING: Final = 64
@@ -241,9 +242,11 @@ class Stadium:
         return Pulled(((None, batch),), (), now_ns)
 
     def _tick(self, now_ns: int) -> Pulled | None:
-        """An empty batch that lets event time pass on a live venue that has gone quiet."""
+        """An empty batch that lets event time pass on a live venue that has gone quiet: often while
+        rows wait for it, and now and then while none do, so that an outage of all is noticed."""
         clock = self._parts.clock
-        if clock.virtual or now_ns - self._tick_ns < TICK_NS or not self._parts.buffered():
+        every_ns = TICK_NS if self._parts.buffered() else IDLE_TICK_NS
+        if clock.virtual or now_ns - self._tick_ns < every_ns:
             return None
         self._tick_ns = now_ns
         clock.advance(clock.now_ns())

@@ -16,8 +16,8 @@ from cluster.tier_keys import decrypt_columns, encrypt_columns
 from cluster.tiers import DataFile, Manifest, TierStorage, put_data
 from models.tiers.columns import health_columns
 
-GROUP_ROWS: Final = 131_072
-FILE_ROWS: Final = 1_048_576
+GROUP_ROWS: Final = 65_536
+FILE_ROWS: Final = 524_288
 FILE_BYTES: Final = 64 << 20
 
 

@@ -16,7 +16,7 @@ from models.errors import ConfigError
 from models.telemetry.roster import Roster
 
 PAGE_RECORDS: Final = 256
-PAGE_BYTES: Final = 16 << 20
+PAGE_BYTES: Final = 8 << 20
 _RAW: Final = "raw/"
 _log = logging.getLogger("touchline.roll")
 

@@ -33,6 +33,11 @@ KEPT_INTS = np.array([(_AT(name), column) for name, column in _INTS.items()])
 HSR_AT, CADENCE_AT, HR_AT = _AT("hsr_m"), _AT("cadence_spm"), _AT("hr_bpm")
 DBAL_PCT_AT, COVER_AT, AGE_AT = _AT("dbal_pct"), _AT("coverage"), _AT("age_ms")
 CADENCE_AGE_NS = 1_500_000_000
+OF_IMU = np.array([_AT(n) for n in ("player_load_au", "player_load_slow_au", "impact_load_au")])
+OF_HEART = np.array([
+    _AT(n) for n in ("trimp", "trimp_edwards", "trimp_stagno", "trimp_lucia")
+])
+"""Sums of a sensor that the person does not wear: unknown, and not nothing."""
 
 
 @njit(cache=True)
@@ -73,6 +78,12 @@ def write_person(
     if i[L.T_POS] == L.NONE_NS:
         for column in range(4):
             r[column] = nan
+    if i[L.T_POS + 1] == L.NONE_NS:
+        for n in range(OF_IMU.shape[0]):
+            r[OF_IMU[n]] = nan
+    if i[L.T_HR] == L.NONE_NS:
+        for n in range(OF_HEART.shape[0]):
+            r[OF_HEART[n]] = nan
     r[HSR_AT] = f[L.Z4] + f[L.Z5]
     stepping = f[L.STEP_PERIOD] > 0.0 and t_ns - i[L.T_STEP] <= CADENCE_AGE_NS
     r[CADENCE_AT] = 60.0 / f[L.STEP_PERIOD] if stepping else 0.0

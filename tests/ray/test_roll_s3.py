@@ -1,4 +1,4 @@
-"""The same roll on S3: conditional puts, listings, sweeps, a kill at every change, two at once.
+"""The same roll on S3: conditional puts, listings, sweeps, two at once.
 
 Runs against a moto server of an environment of its own, because moto pins other versions than we
 do: `python -m venv E && E/bin/pip install 'moto[server]'`, then `TOUCHLINE_TEST_MOTO=E`.
