@@ -37,7 +37,7 @@ def launch_stadium(settings: Settings, venue_id: str) -> Any:
     import ray
 
     venue = next(venue for venue in settings.venues if venue.id == venue_id)
-    labels = [node.get("Labels", {}) for node in ray.nodes() if node["Alive"]]
+    labels = [node.get("Labels", {}) for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
     actor = _actor(
         Stadium, stadium_actor(venue_id), _CPUS["stadium"], 16,
         **stadium_placement(venue_id, labels),

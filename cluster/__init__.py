@@ -1,1 +1,1 @@
-"""What every process shares: settings, names, event log, storage, identity, metrics, deploy files."""
+"""What every process shares: settings, names, log, storage, identity, metrics, deploy files."""

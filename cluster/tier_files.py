@@ -19,6 +19,7 @@ from models.tiers.columns import health_columns
 GROUP_ROWS: Final = 65_536
 FILE_ROWS: Final = 524_288
 FILE_BYTES: Final = 64 << 20
+_MAX_WAITING: Final = 256
 
 
 @dataclass(slots=True)
@@ -57,6 +58,9 @@ class TierWriter:
             held = self._open[kind] = _Open(table.schema)
         held.waiting.append(table)
         held.waiting_rows += table.num_rows
+        if len(held.waiting) > _MAX_WAITING:
+            # A table of one row takes kilobytes: thousands of them would be most of the memory.
+            held.waiting = [_together(held.waiting)]
         if held.waiting_rows >= self._group_rows:
             self._write_group(kind, held)
             if held.rows >= self._file_rows or held.sink.tell() >= FILE_BYTES:
@@ -69,7 +73,7 @@ class TierWriter:
         return tuple(self.files)
 
     def _write_group(self, kind: str, held: _Open) -> None:
-        table = pa.concat_tables(held.waiting).unify_dictionaries()
+        table = _together(held.waiting)
         held.waiting, held.waiting_rows = [], 0
         if held.writer is None:
             held.sink = io.BytesIO()
@@ -121,6 +125,10 @@ def read_file(
         return plain.read(columns=names)
     file = pq.ParquetFile(io.BytesIO(data), decryption_properties=decrypt_columns(key_dir))
     return file.read(columns=names)
+
+
+def _together(tables: list[pa.Table]) -> pa.Table:
+    return pa.concat_tables(tables).unify_dictionaries().combine_chunks()
 
 
 def _encodings(schema: pa.Schema) -> dict[str, Any]:

@@ -59,7 +59,7 @@ def decrypt_columns(key_dir: Path | str) -> Any:
     return _factory(key_dir).file_decryption_properties(_connection(), configuration)
 
 
-class _FileKms(pe.KmsClient):
+class _FileKms(pe.KmsClient):  # type: ignore[misc]
     """Wraps data keys with the master keys of one folder."""
 
     def __init__(self, key_dir: Path | str) -> None:

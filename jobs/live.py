@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 from cluster.settings import Settings, load_settings
 from jobs.collect import collect_facts
@@ -22,10 +23,11 @@ from models.errors import ConfigError
 from models.report import build_report
 
 STATUS_S = 10.0
+TURN_S = 1.0
 
 
 def main(argv: list[str] | None = None) -> int:
-    """0 when every sample is accounted for at the end."""
+    """0 when every sample is accounted for at the end; 2 when a venue could not be run."""
     parser = argparse.ArgumentParser(prog="touchline live", description=__doc__)
     parser.add_argument("--settings", type=Path, required=True, help="TOML settings file")
     parser.add_argument("--seconds", type=float, default=0.0, help="stop by itself after this")
@@ -51,30 +53,61 @@ def run_live(settings: Settings, options: argparse.Namespace) -> int:
         for name, url in session.links().items():
             print(f"  {name:<10} {url}", flush=True)
         _serve(session, stop, options.seconds)
-        session.finish()
-        roll(settings)
+        finished = session.finish()
+        failure = session.progress().failure
+        rolled = _roll(settings)
         meter.stop()
         usage = {"wall_s": time.monotonic() - started_s, **meter.usage()}
         report = build_report(collect_facts(session, usage))
         print("\n" + report_text(report), flush=True)
         if options.json is not None:
             options.json.write_text(json.dumps(report, indent=1, sort_keys=True))
-        return 0 if report["conservation"]["holds"] else 1
+        return _verdict(report, finished, failure, rolled)
     finally:
         meter.stop()
         session.stop()
 
 
 def _serve(session: Session, stop: threading.Event, seconds: float) -> None:
-    """Wait for the stop; meanwhile roll on schedule and say how it goes."""
+    """Wait for the stop; meanwhile roll on schedule, and say how it goes and what has failed."""
     every_s = session.settings.tiers.roll_every_s
-    end_s = time.monotonic() + (seconds or float("inf"))
-    roll_s = time.monotonic() + every_s
-    while (left_s := end_s - time.monotonic()) > 0 and not stop.wait(min(STATUS_S, left_s)):
-        print(session.progress().text, flush=True)
+    now_s = time.monotonic()
+    end_s, roll_s, status_s = now_s + (seconds or float("inf")), now_s + every_s, now_s + STATUS_S
+    told = ""
+    while (left_s := end_s - time.monotonic()) > 0 and not stop.wait(min(TURN_S, left_s)):
+        progress = session.progress()
+        if progress.failure != told:
+            told = progress.failure
+            _complain(told or "all venues run again")
+        if time.monotonic() >= status_s:
+            print(progress.text, flush=True)
+            status_s = time.monotonic() + STATUS_S
         if time.monotonic() >= roll_s:
-            try:
-                roll(session.settings)
-            except Exception as error:  # the next turn tries again; the live path goes on
-                print(f"roll failed, will try again: {error}", file=sys.stderr, flush=True)
+            _roll(session.settings)  # one that fails has its next turn; the live path goes on
             roll_s = time.monotonic() + every_s
+
+
+def _roll(settings: Settings) -> bool:
+    try:
+        roll(settings)
+    except Exception as error:  # whatever storage throws: the report must still come
+        _complain(f"rolling the tiers failed: {error}")
+        return False
+    return True
+
+
+def _verdict(report: dict[str, Any], finished: bool, failure: str, rolled: bool) -> int:
+    """2 when a venue could not be run, 1 when something is missing, else 0."""
+    if failure:
+        _complain(failure)
+    elif not finished:
+        _complain("FAILED: not every venue came to its final records")
+    if not report["conservation"]["holds"]:
+        _complain("FAILED: samples are missing: in != forwarded + rejected + thinned + buffered")
+    if failure:
+        return 2
+    return 0 if finished and rolled and report["conservation"]["holds"] else 1
+
+
+def _complain(text: str) -> None:
+    print(f"touchline live: {text}", file=sys.stderr, flush=True)

@@ -162,7 +162,7 @@ def spread_with_ray(settings: Settings, work: Work, items: list[Item]) -> list[O
         )
         try:
             rows = results.take_all()
-        except (ray.exceptions.RayError, *_data_errors()) as error:
+        except (ray.exceptions.RayError, *_data_errors()) as error:  # type: ignore[misc]
             raise RollError(f"{type(error).__name__}: {str(error)[-MAX_ERROR_CHARS:]}") from error
     return [
         Outcome(Manifest.from_bytes(row["manifest"]) if row["manifest"] else None, row["error"])

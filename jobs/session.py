@@ -24,6 +24,7 @@ from models.latency import LatencyHistogram
 
 ASK_S = 10.0
 READY_S = 120.0
+FAILED_STILL_S = 3.0
 STATES_THAT_END = ("failed", "fenced")
 SEVERITY = ("ok", "waiting", "silent", "degraded", "failed")
 
@@ -95,13 +96,24 @@ class Session:
         serve.run(app, name=SERVE_APP, route_prefix="/")
 
     def finish(self, limit_s: float = 60.0) -> bool:
-        """End every match: take what sources hold, and wait for the final records downstream."""
-        for venue in self.venues:
-            self._ask(f"stadium/{venue}", "finish")
-        end_s = time.monotonic() + limit_s
+        """End every match: take what sources hold, and wait for the final records downstream.
+
+        False when that does not come; soon, when a venue has failed and nothing moves any more.
+        """
+        end_s = still_s = time.monotonic()
+        end_s += limit_s
+        last: tuple[Any, ...] | None = None
         while time.monotonic() < end_s:
-            if self.progress().finished:
+            for venue in self.venues:
+                # Each turn anew: a stadium that is being restarted has not heard it yet.
+                self._ask(f"stadium/{venue}", "finish", default=False)
+            progress = self.progress()
+            if progress.finished:
                 return True
+            if progress.mark != last:
+                last, still_s = progress.mark, time.monotonic()
+            if progress.failure and time.monotonic() - still_s > FAILED_STILL_S:
+                return False
             time.sleep(0.25)
         return False
 
@@ -119,7 +131,7 @@ class Session:
             with contextlib.suppress(Exception):
                 # A cluster of our own ends with us; shutting Serve down first only takes time.
                 if self._serving and self.settings.ray.address != "local":
-                    serve.shutdown()
+                    serve.shutdown()  # type: ignore[no-untyped-call]
             with contextlib.suppress(Exception):
                 self._end_actors()
             disconnect()

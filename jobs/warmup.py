@@ -7,10 +7,11 @@ the edge and the flow kernel, which touches every compiled function with the typ
 import time
 
 import numpy as np
-from models.edge.kernel import EdgeKernel
 
 from models.edge.config import EdgeConfig
-from models.flows.kernel import FlowConfig, FlowKernel
+from models.edge.kernel import EdgeKernel
+from models.flows.config import FlowConfig
+from models.flows.kernel import FlowKernel
 from models.simulator.match import MatchConfig, MatchSimulator
 from models.telemetry.raw import RawBatch
 

@@ -1,8 +1,9 @@
 """The one door for arrays into compiled kernels: contiguous, and always seen as read-only.
 
-numba compiles a function anew for each combination of array types, and read-only is part of the type.
-Arrays from Ray and Arrow are read-only, fresh ones are not: without one form, the first batch of the
-other sort would stall the live path for seconds. State arrays, which kernels write, do not come here.
+numba compiles a function anew for each combination of array types, and read-only is part of the
+type. Arrays from Ray and Arrow are read-only, fresh ones are not: without one form, the first
+batch of the other sort would stall the live path for seconds. State arrays, which kernels write,
+do not come here.
 """
 
 from typing import Any

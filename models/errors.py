@@ -1,7 +1,8 @@
 """The error tree of Touchline.
 
-Owns every exception that crosses a module border. Bad *data* is never an exception: it is a counted
-value with a `Reason` (see `models.telemetry.reasons`). What is here is operating trouble and misuse:
+Owns every exception that crosses a module border. Bad *data* is never an exception: it is a
+counted value with a `Reason` (see `models.telemetry.reasons`). What is here is operating trouble
+and misuse:
 
     TouchlineError
     +-- SchemaError          a payload or file that is not what it says it is

@@ -1,9 +1,10 @@
-"""The event log port: five calls that every adapter (sqlite, kafka, kinesis) implements alike.
+"""The event log port: the calls that every adapter (sqlite, kafka, kinesis) implements alike.
 
 A topic is a name such as `telemetry/wembley`; each topic here has one partition (its order is the
-order of its venue). Records are immutable and get consecutive offsets from 0. An append returns only
-when its records are durable. Each record carries the *stream* that made it and its number in that
-stream, so a writer that repeats itself after a crash adds nothing: `append` skips what is there.
+order of its venue). Records are immutable and get consecutive offsets from 0. An append returns
+only when its records are durable. Each record carries the *stream* that made it and its number in
+that stream, so a writer that repeats itself after a crash adds nothing: `append` skips what is
+there.
 """
 
 from collections.abc import Sequence

@@ -66,7 +66,8 @@ def empty_block(kind: Kind) -> SampleBlock:
 
 def concat_blocks(blocks: Sequence[SampleBlock]) -> SampleBlock:
     """All rows of `blocks`, which are of one kind, one block after the other."""
-    assert blocks and all(block.kind == blocks[0].kind for block in blocks)
+    assert blocks
+    assert all(block.kind == blocks[0].kind for block in blocks)
     if len(blocks) == 1:
         return blocks[0]
     return SampleBlock(

@@ -1,10 +1,10 @@
 """Kinds of sample stream: one kind is one channel layout (DOMAIN: device types and channels).
 
-Owns channel names, units and hard bounds. A value outside a hard bound is physically impossible for
-the channel and rejects the row; NaN is allowed only where `nullable` (it means "applies but unknown").
-Positions are pitch-centred metres (x goal to goal, y touchline, z up), accelerations m/s^2 with
-gravity in the body frame. GNSS latitude and longitude are turned into pitch metres while decoding
-(`models.telemetry.geo`), because float32 degrees are only good to about a metre.
+Owns channel names, units and hard bounds. A value outside a hard bound is physically impossible
+for the channel and rejects the row; NaN is allowed only where `nullable` (it means "applies but
+unknown"). Positions are pitch-centred metres (x goal to goal, y touchline, z up), accelerations
+m/s^2 with gravity in the body frame. GNSS latitude and longitude are turned into pitch metres
+while decoding (`models.telemetry.geo`), because float32 degrees are only good to about a metre.
 """
 
 from dataclasses import dataclass

@@ -4,7 +4,7 @@ from enum import IntEnum
 
 
 class Reason(IntEnum):
-    """Refusal reasons; the value is the u8 code on the wire, the lower-case name is what people see."""
+    """The value is the u8 code on the wire, the lower-case name is what people see."""
 
     NONE = 0
     CRC = 1

@@ -8,7 +8,8 @@ import numpy as np
 
 from models.edge.config import EdgeConfig
 from models.edge.kernel import EdgeKernel
-from models.flows.kernel import FlowConfig, FlowKernel
+from models.flows.config import FlowConfig
+from models.flows.kernel import FlowKernel
 from models.simulator.match import MatchConfig, MatchSimulator
 from models.telemetry.raw import RawBatch, decode_raw, encode_raw
 from models.telemetry.record import decode_record, encode_record
@@ -59,7 +60,8 @@ def batch_of(chunks: list[Any], first: int) -> RawBatch:
         kind: concat_blocks([chunk[kind] for chunk in taken if kind in chunk]) for kind in kinds
     }
     now_ns = max(int(b.t_ingest_ns.max()) for b in blocks.values() if len(b))
-    return RawBatch("bench", first + len(taken), now_ns, blocks, {}, first + len(taken) >= len(chunks))
+    upto = first + len(taken)
+    return RawBatch("bench", upto, now_ns, blocks, {}, upto >= len(chunks))
 
 
 def timed(spent: dict[str, float], stage: str, work: Callable[[], Any]) -> Any:

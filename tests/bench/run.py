@@ -1,8 +1,8 @@
 """`make bench`: what the system does on this machine, printed as JSON.
 
-Kernels: CPU seconds per million samples of each stage. Whole path: a demo match at full speed through
-every process. Venues: how many the machine carries at real time with p99 sensor-to-event under one
-second. Every figure is of this run, on the machine that is named in it.
+Kernels: CPU seconds per million samples of each stage. Whole path: a demo match at full speed
+through every process. Venues: how many the machine carries at real time with p99 sensor-to-event
+under one second. Every figure is of this run, on the machine that is named in it.
 """
 
 import argparse

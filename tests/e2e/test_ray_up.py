@@ -88,7 +88,8 @@ def test_ray_up_makes_a_cluster_of_three_hosts_and_a_job_runs_on_it(lab: Lab) ->
     try:
         up = lab.operator("ray", "up", "-y", "--no-config-cache", str(file))
         assert up.returncode == 0, up.stdout[-3000:] + up.stderr[-1000:]
-        assert wait_for_nodes(lab, file, 3), lab.operator("ray", "exec", str(file), "ray status").stdout
+        joined = wait_for_nodes(lab, file, 3)
+        assert joined, lab.operator("ray", "exec", str(file), "ray status").stdout
         code = "import ray; ray.init(); print('nodes', sum(n['Alive'] for n in ray.nodes()))"
         submit = f'ray job submit --address http://127.0.0.1:8265 -- {sys.executable} -c "{code}"'
         job = lab.operator("ray", "exec", str(file), submit)

@@ -71,7 +71,7 @@ def tree(
 ) -> Settings:
     """Tiers in a prefix of this test; keys and log in its folder."""
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")  # noqa: S105 - moto takes any
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
     shutil.copytree(played, tmp_path, dirs_exist_ok=True)
     return world.settings(
         tmp_path, s3={"endpoint_url": endpoint, "region": "us-east-1"},

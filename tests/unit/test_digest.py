@@ -5,7 +5,9 @@ from dataclasses import replace
 from models.digest import digest
 from models.events.envelope import Event
 
-SPRINT = Event("sprint", "v", "m", "flow/ath_1", 0, 1_000, 1_100, "ath_1", metrics={"peak_mps": 8.1})
+SPRINT = Event(
+    "sprint", "v", "m", "flow/ath_1", 0, 1_000, 1_100, "ath_1", metrics={"peak_mps": 8.1}
+)
 LATER = replace(SPRINT, seq=1, t_event_ns=2_000)
 FINAL = {"subject_id": "ath_1", "match_id": "m", "distance_m": 101.25}
 
