@@ -71,20 +71,23 @@ def roll(
     """
     spread = spread or spread_with_ray
     added: dict[str, int] = {}
+    failures: list[str] = []
     warm = open_tier(settings.tiers.warm_url, settings)
     log = open_log(settings.log.url)
     try:
         if "warm" in tiers:
             items = _matches_with_news(log, warm)
-            added["warm"] = _publish_all(warm, spread(settings, warm_work, items))
+            added["warm"] = _publish_all(warm, spread(settings, warm_work, items), failures)
         if "cold" in tiers:
             cold = open_tier(settings.tiers.cold_url, settings)
             items = _ended_matches(warm, cold)
-            added["cold"] = _publish_all(cold, spread(settings, cold_work, items))
+            added["cold"] = _publish_all(cold, spread(settings, cold_work, items), failures)
         if "warm" in tiers:
             trim_hot(settings, log, warm)
     finally:
         log.close()
+    if failures:
+        raise RollError("; ".join(failures))
     return added
 
 
@@ -99,9 +102,13 @@ def main(argv: list[str] | None = None) -> int:
     settings = load_settings(options.settings, overrides)
     from cluster.connection import connect, disconnect
 
-    connect(settings)
+    def spread(settings: Settings, work: Work, items: list[Item]) -> list[Outcome]:
+        if items:  # to find that there is nothing to do takes no cluster
+            connect(settings)
+        return spread_with_ray(settings, work, items)
+
     try:
-        rolled = roll(settings, TIERS if options.tier == "all" else (options.tier,))
+        rolled = roll(settings, TIERS if options.tier == "all" else (options.tier,), spread)
     finally:
         disconnect()
     for tier, rows in rolled.items():
@@ -191,13 +198,13 @@ def _batch(batch: pa.Table, settings: dict[str, Any], work: Work) -> pa.Table:
     return pa.table({"manifest": pa.array(bodies, pa.binary()), "error": pa.array(errors)})
 
 
-def _publish_all(storage: TierStorage, outcomes: list[Outcome]) -> int:
-    """Publish what was written; rows added. What another roll was quicker with adds none.
-
-    Raises RollError for what failed, after all the rest is published.
-    """
+def _publish_all(
+    storage: TierStorage, outcomes: list[Outcome], failures: list[str]
+) -> int:
+    """Publish what was written; rows added. What another roll was quicker with adds none. What
+    failed goes to `failures`: one match must not hold up the others."""
     added = 0
-    failures = [outcome.error for outcome in outcomes if outcome.error]
+    failures += [outcome.error for outcome in outcomes if outcome.error]
     for manifest in [outcome.manifest for outcome in outcomes if outcome.manifest]:
         try:
             if publish(storage, manifest):
@@ -205,8 +212,6 @@ def _publish_all(storage: TierStorage, outcomes: list[Outcome]) -> int:
         except ConfigError as error:
             failures.append(str(error))
     sweep_due(storage)
-    if failures:
-        raise RollError("; ".join(failures))
     return added
 
 

@@ -91,7 +91,11 @@ class Session:
 
         self._serving = True
         logging.getLogger("ray.serve").setLevel(logging.WARNING)
-        serve.start(http_options=http_options(self.settings))
+        try:
+            serve.start(http_options=http_options(self.settings))
+        except RuntimeError as error:  # Ray's own errors of a task are of its cause's type too
+            why = (str(error).strip() or type(error).__name__).splitlines()[-1]
+            raise StartError(f"HTTP at serve.host and serve.port: {why}") from error
         app = build({"settings": self.settings.to_dict()})
         serve.run(app, name=SERVE_APP, route_prefix="/")
 

@@ -34,6 +34,8 @@ SILENT_NS = 60_000_000_000
 NEAR_AGE_NS = 1_000_000_000
 GYRO_NS = 250_000_000
 FELL_WITHIN_NS = 2_000_000_000
+"""The hit and the tilt of a fall are at most so far apart, and no more than this lies a hit after
+somebody went down: who is bumped while lying has not fallen."""
 UPRIGHT_DEG = 40.0
 TILTED_NS = 500_000_000
 DOWN_MPS = 0.3
@@ -132,6 +134,26 @@ def _judge_impact(
 
 
 @njit(cache=True)
+def _lies(i: NDArray[np.int64], tilted: bool, t_ns: int) -> bool:
+    """Whether the trunk is tilted and has been for `TILTED_NS`.
+
+    A hard knock swings the felt vertical for a moment: it neither throws somebody down who stands,
+    nor does it lift somebody up who lies.
+    """
+    if tilted:
+        i[L.T_UPRIGHT] = L.NONE_NS
+        if i[L.T_TILTED] == L.NONE_NS:
+            i[L.T_TILTED] = t_ns
+        return bool(t_ns - i[L.T_TILTED] >= TILTED_NS)
+    if i[L.T_UPRIGHT] == L.NONE_NS:
+        i[L.T_UPRIGHT] = t_ns
+    lay = i[L.T_TILTED] != L.NONE_NS and i[L.T_UPRIGHT] - i[L.T_TILTED] >= TILTED_NS
+    if not lay or t_ns - i[L.T_UPRIGHT] >= TILTED_NS:
+        i[L.T_TILTED] = L.NONE_NS
+    return False
+
+
+@njit(cache=True)
 def _posture(twins: Twins, s: int, cfg: FlowConfig, out: Outputs, t_ns: int) -> None:
     """Falls, and somebody who stays down after a hit or a fall."""
     f, i, k = twins.f[s], twins.i[s], twins.kalman[s]
@@ -142,13 +164,8 @@ def _posture(twins: Twins, s: int, cfg: FlowConfig, out: Outputs, t_ns: int) -> 
     if tilt < UPRIGHT_DEG:
         i[L.FELL] = 0
     place = (k[K.X], k[K.Y], NO_METRIC, NO_METRIC)
-    if tilt < cfg.fall_tilt_deg:
-        i[L.T_TILTED] = L.NONE_NS
-    elif i[L.T_TILTED] == L.NONE_NS:
-        i[L.T_TILTED] = t_ns
-    # A hard knock swings the felt vertical for a moment; who has fallen stays tilted.
-    lies = i[L.T_TILTED] != L.NONE_NS and t_ns - i[L.T_TILTED] >= TILTED_NS
-    if lies and i[L.FELL] == 0 and i[L.T_TILTED] - i[L.T_WINDOW] <= FELL_WITHIN_NS:
+    lies = _lies(i, tilt >= cfg.fall_tilt_deg, t_ns)
+    if lies and i[L.FELL] == 0 and abs(i[L.T_TILTED] - i[L.T_WINDOW]) <= FELL_WITHIN_NS:
         i[L.FELL] = 1
         i[L.FALL_N] += 1
         i[L.T_DOWN_ARMED] = t_ns
@@ -158,13 +175,13 @@ def _posture(twins: Twins, s: int, cfg: FlowConfig, out: Outputs, t_ns: int) -> 
         )
         tag_window(i, i[L.T_WINDOW], seq)
     moves = f[L.SPEED] >= DOWN_MPS and t_ns - i[L.T_POS] <= 2 * NEAR_AGE_NS
-    if tilt < cfg.fall_tilt_deg or moves:
+    if i[L.T_TILTED] == L.NONE_NS or moves:
         i[L.T_DOWN_FROM] = L.NONE_NS
         return
     if i[L.T_DOWN_FROM] == L.NONE_NS:
         i[L.T_DOWN_FROM] = t_ns
-    armed = i[L.T_DOWN_FROM] - i[L.T_DOWN_ARMED] <= DOWN_WITHIN_NS
-    if armed and t_ns - i[L.T_DOWN_FROM] >= int(cfg.man_down_s * 1e9):
+    armed = -FELL_WITHIN_NS <= i[L.T_DOWN_FROM] - i[L.T_DOWN_ARMED] <= DOWN_WITHIN_NS
+    if armed and tilt >= cfg.fall_tilt_deg and t_ns - i[L.T_DOWN_FROM] >= int(cfg.man_down_s * 1e9):
         i[L.T_DOWN_ARMED] = L.NONE_NS
         emit(
             out, i, L.EVENT_SEQ, s, C.MAN_DOWN, 0, i[L.T_DOWN_FROM], t_ns, -1, place, 0.8,

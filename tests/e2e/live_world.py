@@ -59,15 +59,18 @@ class LiveVenue:
         self.gateway: Gateway = local_gateway(self.settings, self.venue_id, "gateway")
         self._issuer = open_issuer(self.settings.identity)
         self._token = self.token("ops")
+
+    def run(self, *words: str) -> Command:
+        """Begin `touchline live`."""
         self.command = Command(
             ["live", "--settings", str(self.settings_path), "--workers", "1", "--json",
-             str(folder / "report.json")], folder,
+             str(self.folder / "report.json"), *words], self.folder,
         )
+        return self.command
 
-    def started(self) -> "LiveVenue":
-        """Wait until the stadium takes samples."""
+    def takes_samples(self) -> None:
+        """Wait until the stadium runs."""
         until(self._runs, "a running stadium", START_S)
-        return self
 
     def token(self, role: str, **claims: Any) -> str:
         return self._issuer.mint(f"{role}-1", role, claims=claims)
@@ -178,7 +181,9 @@ class _Closing:
 def live_venue(folder: Path, roster: Roster, **edge: int) -> Iterator[LiveVenue]:
     """For a fixture: started, and ended whatever happens."""
     venue = LiveVenue(folder, roster, **edge)
+    command = venue.run()
     try:
-        yield venue.started()
+        venue.takes_samples()
+        yield venue
     finally:
-        venue.command.end()
+        command.end()

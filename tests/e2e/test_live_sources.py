@@ -6,6 +6,7 @@ One live system for the module; the tests build on each other in the order of th
 import json
 import os
 import signal
+import socket
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -21,6 +22,7 @@ from models.simulator.config import Faults, MatchConfig
 from models.simulator.match import MatchSimulator
 from tests.e2e.conftest import Command
 from tests.e2e.live_world import WAIT_S, LiveVenue, live_venue, until
+from tests.unit import source_world as world
 
 pytestmark = pytest.mark.timeout(240)
 VENUE, SEED, SECONDS = "park", 86, 8
@@ -151,3 +153,21 @@ def test_ctrl_c_ends_live_with_its_report_and_leaves_no_process(venue: LiveVenue
     assert len([a for a in ended.report["athletes"] if a["distance_m"] > 1.0]) >= 20
     assert ended.report["tiers"]["warm"]["rows"] >= samples["forwarded"]
     assert ended.report["tiers"]["cold"]["rows"] > 0
+
+
+def test_a_venue_that_cannot_listen_is_told_with_its_reason_and_ends_in_an_error(
+    tmp_path: Path,
+) -> None:
+    venue = LiveVenue(tmp_path, world.roster())
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", venue.flight_port))
+        taken.listen()
+        command = venue.run("--seconds", "1")
+        try:
+            ended = command.wait(3 * WAIT_S)
+        finally:
+            command.end()
+    assert ended.code == 2, ended.output
+    assert f"touchline live: {venue.venue_id}: " in ended.output
+    assert f"flight 127.0.0.1:{venue.flight_port}" in ended.output
+    assert "Traceback" not in ended.output

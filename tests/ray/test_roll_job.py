@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -23,10 +24,22 @@ connect(load_settings(None, {
     "data_dir": data_dir, "ray": {"dashboard": True, "dashboard_port": 0, "object_store_mb": 100},
 }))
 import ray
-from ray.job_submission import JobStatus, JobSubmissionClient
-from cluster.connection import token_path
+from ray.job_submission import JobSubmissionClient
+# As `ray start` does: beside other clusters on this machine Ray finds its own by this file only.
+node = ray._private.worker._global_node
+ray._private.utils.write_ray_address(node.gcs_address, node.get_temp_dir_path())
+def submitted(client, entrypoint):
+    # The node's agent registers a moment after Ray is up; until then no job can be taken.
+    for _ in range(120):
+        try:
+            return client.submit_job(entrypoint=entrypoint)
+        except RuntimeError as error:
+            if "No available agent" not in str(error):
+                raise
+            time.sleep(0.25)
+    raise TimeoutError("no agent took the job")
 try:
-    address = "http://" + ray._private.worker._global_node.webui_url
+    address = "http://" + node.webui_url
     client = JobSubmissionClient(address)
     roll = f"{sys.executable} -m jobs.cli roll --settings {settings_file}"
     where = (
@@ -37,7 +50,7 @@ try:
     answers = []
     for entrypoint in (roll, f"{roll} && {where}"):
         begun_s = time.monotonic()
-        job = client.submit_job(entrypoint=entrypoint)
+        job = submitted(client, entrypoint)
         while not (status := client.get_job_status(job)).is_terminal():
             time.sleep(0.2)
         answers.append({
@@ -61,11 +74,13 @@ def test_a_submitted_roll_joins_the_cluster_and_rolls_and_the_next_one_finds_not
     log.close()
     settings_file = tmp_path / "settings.toml"
     settings_file.write_text(f'data_dir = "{tmp_path}"\n')
-    done = subprocess.run(
-        [sys.executable, "-c", SUBMIT, str(settings_file), str(tmp_path / "other")], cwd=ROOT,
-        capture_output=True, text=True, timeout=150, check=False,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )
+    # Sockets have short names only, so this folder cannot be pytest's.
+    with tempfile.TemporaryDirectory(prefix="tl-") as folder:
+        done = subprocess.run(
+            [sys.executable, "-c", SUBMIT, str(settings_file), str(tmp_path / "other")],
+            cwd=ROOT, capture_output=True, text=True, timeout=150, check=False,
+            env={**os.environ, "PYTHONPATH": str(ROOT), "RAY_TMPDIR": folder},
+        )
     lines = [line for line in done.stdout.splitlines() if line.startswith("ANSWERS ")]
     assert lines, done.stdout[-3000:] + done.stderr[-3000:]
     first, second = json.loads(lines[0].removeprefix("ANSWERS "))

@@ -112,3 +112,9 @@ def test_a_port_that_is_taken_is_a_clear_error(source: UdpSource) -> None:
     clock = ArrivalClock(time.time_ns, virtual=False)
     with pytest.raises(ConfigError, match=f"udp 127.0.0.1:{port}"):
         UdpSource("udp-1", world.index(), clock, lambda: None, verify, port=port).start()
+
+
+def test_where_it_listened_is_still_told_after_it_was_closed(source: UdpSource) -> None:
+    address = source.address
+    source.close()
+    assert source.progress()["address"] == address
