@@ -2,7 +2,7 @@
 
 Tails device-health/<venue>, keeps the trends, and every `every_ns` of event time asks the net about
 each device. An alarm is an event `device_failure_predicted` of the device's own stream, numbered by
-the second of its onset, so that a supervisor that is started again cannot raise it twice.
+its second of event time, so that a supervisor that is started again cannot raise it twice.
 """
 
 from dataclasses import dataclass
@@ -17,13 +17,19 @@ from cluster.eventlog.port import EventLog, Record
 from cluster.names import events_topic, health_topic
 from models.errors import OffsetError, SchemaError
 from models.events.envelope import Event, to_cloudevent
-from models.nets.contract import FAULT_CLASSES, HEALTH_COLUMNS
+from models.nets.contract import (
+    FAILURE_ALARM,
+    FAILURE_HORIZON_S,
+    FAULT_CLASSES,
+    HEALTH_COLUMNS,
+)
 from models.telemetry.devices import index_of
 from models.telemetry.roster import Roster
 
 GROUP: Final = "supervisor"
 EVENT_TYPE: Final = "application/cloudevents+json"
 READ_RECORDS: Final = 64
+_SECOND_NS: Final = 1_000_000_000
 
 
 class Tracker(Protocol):
@@ -38,19 +44,12 @@ class Tracker(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class AlarmConfig:
-    """An alarm is raised at `enter` in `confirm` answers in a row, and over below `leave`."""
+    """An alarm is raised from `enter` on and holds for `holds_ns`, in which there is no other: the
+    rule by which `models.nets.judging` counts alarms."""
 
     every_ns: int = 5_000_000_000
-    enter: float = 0.60
-    leave: float = 0.30
-    confirm: int = 2
-
-
-@dataclass(slots=True)
-class _Alarm:
-    above: int = 0
-    raised: bool = False
-    onset_ns: int = 0
+    enter: float = FAILURE_ALARM
+    holds_ns: int = int(FAILURE_HORIZON_S * _SECOND_NS)
 
 
 class HealthWatch:
@@ -68,7 +67,7 @@ class HealthWatch:
         self._seen = np.zeros(len(roster.devices), np.bool_)
         self._next_ask_ns = 0
         self._asked_before = log.cursor(self._topic, GROUP)
-        self._alarms: dict[str, _Alarm] = {}
+        self._quiet_until_ns: dict[str, int] = {}
         self.next_offset = log.describe(self._topic).begin
         self.unreadable = 0
 
@@ -148,29 +147,26 @@ class HealthWatch:
 
     def _advance(self, device_id: str, t_ns: int, p_fail: float) -> bool:
         """Whether the alarm of the device is raised by this answer."""
-        alarm = self._alarms.get(device_id)
-        if alarm is None:
-            before = self._log.last_seq(events_topic(self.venue_id), self._stream(device_id)) >= 0
-            alarm = self._alarms[device_id] = _Alarm(raised=before)
-        if p_fail < self._config.leave:
-            alarm.raised = False
-        if p_fail < self._config.enter:
-            alarm.above = 0
+        if device_id not in self._quiet_until_ns:
+            last = self._log.last_seq(events_topic(self.venue_id), self._stream(device_id))
+            self._hold(device_id, last)
+        if p_fail < self._config.enter or t_ns < self._quiet_until_ns[device_id]:
             return False
-        alarm.above += 1
-        alarm.onset_ns = t_ns if alarm.above == 1 else alarm.onset_ns
-        if alarm.raised or alarm.above < self._config.confirm:
-            return False
-        alarm.raised = True
+        self._hold(device_id, t_ns // _SECOND_NS)
         return True
 
+    def _hold(self, device_id: str, second: int) -> None:
+        """Note the second of the device's newest alarm, -1 for none."""
+        quiet_ns = second * _SECOND_NS + self._config.holds_ns if second >= 0 else 0
+        self._quiet_until_ns[device_id] = quiet_ns
+
     def _event(self, device_id: str, prediction: Prediction) -> Record:
-        onset_ns = self._alarms[device_id].onset_ns
+        t_ns = prediction.task.t_ns
         scores = prediction.scores
         fault = max(FAULT_CLASSES[1:], key=lambda name: scores.get(name, 0.0))
         event = Event(
             "device_failure_predicted", self.venue_id, self.match_id, f"supervisor/{device_id}",
-            onset_ns // 1_000_000_000, onset_ns, prediction.task.t_ns, device_id, sub_type=fault,
+            t_ns // _SECOND_NS, t_ns, t_ns, device_id, sub_type=fault,
             confidence=round(_p(prediction), 4), priority="high",
             context=(prediction.task.extra["device_kind"], f"source:{prediction.source}"),
             policy_class="device", metrics={"p_fail": round(_p(prediction), 4)},

@@ -89,10 +89,16 @@ class SimulatorSource(_Section):
         default=1.0, ge=0, description="Times real time; 0: as fast as it is taken"
     )
     imu_hz: int = Field(
-        default=100, ge=1, le=1000, description="Rate of the athletes' inertial units"
+        default=100, ge=10, le=1000, multiple_of=10,
+        description="Rate of the athletes' inertial units",
     )
-    pos_hz: int = Field(default=20, ge=1, le=100, description="Rate of the positions")
-    ball_hz: int = Field(default=500, ge=1, le=1000, description="Rate of the ball's inertial unit")
+    pos_hz: int = Field(
+        default=20, ge=10, le=100, multiple_of=10, description="Rate of the positions"
+    )
+    ball_hz: int = Field(
+        default=500, ge=50, le=1000, multiple_of=50,
+        description="Rate of the ball's inertial unit",
+    )
     start_ns: int = Field(
         default=0, ge=0, description="Kick-off, ns UTC; 0: the simulator's default"
     )

@@ -73,12 +73,15 @@ def _serve(session: Session, stop: threading.Event, seconds: float) -> None:
     every_s = session.settings.tiers.roll_every_s
     now_s = time.monotonic()
     end_s, roll_s, status_s = now_s + (seconds or float("inf")), now_s + every_s, now_s + STATUS_S
-    told = ""
+    told = over = ""
     while (left_s := end_s - time.monotonic()) > 0 and not stop.wait(min(TURN_S, left_s)):
         progress = session.progress()
         if progress.failure != told:
             told = progress.failure
             _complain(told or "all venues run again")
+        if (ended := "; ".join(session.ended())) != over:
+            over = ended
+            print(f"{over} has ended; another match_id begins the next one", flush=True)
         if time.monotonic() >= status_s:
             print(progress.text, flush=True)
             status_s = time.monotonic() + STATUS_S

@@ -29,7 +29,7 @@ from models.telemetry.roster import Roster
 Blocks = dict[Kind, SampleBlock]
 Answer = list[dict[str, Any]]
 
-TRIES: Final = 20
+TRIES: Final = 10
 WAIT_S: Final = 1.0
 TIMEOUT_S: Final = 30.0
 BURST: Final = 32
@@ -93,7 +93,7 @@ class HttpWay:
                 self._wait(after_s)
             else:
                 raise SendError(detail)
-        raise SendError(f"{self._url}: no room for {TRIES} tries")
+        raise SendError(f"{detail} (given up after {TRIES} tries)")
 
     def close(self) -> None:
         self._connection.close()

@@ -206,6 +206,13 @@ class Session:
         self.progress()
         return self._stats
 
+    def ended(self) -> list[str]:
+        """Venues whose match has come to its end, by their newest word."""
+        return [
+            f"{venue}: match {one.get('match_id')}" for venue, one in self._stats.items()
+            if one.get("done")
+        ]
+
     def pool(self) -> dict[str, Any]:
         """The pool's part of the report."""
         status = self._status

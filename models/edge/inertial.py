@@ -219,10 +219,9 @@ def _pass(
             cell[second, row, grid.NOISE] = rough
         if merged >= 0:
             added = load_step(load, load_z, sections, row, load_merge[row], gap_ns, x, y, z)
-            if not values[merged + 2, i] > 1.0:
-                values[merged, i] = added
-                values[merged + 1, i] = magnitude
-                values[merged + 2, i] = 1.0
+            values[merged, i] = added
+            values[merged + 1, i] = magnitude
+            values[merged + 2, i] = 1.0
         if subject >= 0 and kick == 0:
             if not ticks[tick, subject, grid.IMPACT] >= magnitude:
                 ticks[tick, subject, grid.IMPACT] = magnitude

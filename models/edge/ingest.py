@@ -114,10 +114,15 @@ def accepted_rows(
     block: SampleBlock, values: NDArray[np.float32], judged: Judged,
     index: NDArray[np.intp] | slice,
 ) -> Rows:
-    """The rows of `block` at `index`, as the verdict has made them."""
+    """The rows of `block` at `index`, as the verdict has made them; the edge's own channels are
+    NaN, whatever the sender has put there."""
     t_ns = judged.t_ns[index]
     seq = (judged.number[index] & 0xFFFFFFFF).astype(np.uint32)
     chosen = values[:, index] if isinstance(index, slice) else np.take(values, index, axis=1)
+    own = checked_channels(block.kind)
+    if not np.isnan(chosen[own:]).all():
+        chosen = np.array(chosen)
+        chosen[own:] = np.nan
     return Rows(
         block.kind, judged.device[index], block.boot[index], seq, judged.number[index], t_ns,
         block.t_ingest_ns[index], t_ns - block.t_event_ns[index],
@@ -129,14 +134,13 @@ def late_rows(
     block: SampleBlock, values: NDArray[np.float32], judged: Judged, index: NDArray[np.intp]
 ) -> Rows:
     """Rows that missed their record: a supplement, full rate, with the edge's channels filled as
-    far as a row alone tells them."""
+    far as a row alone tells them; its PlayerLoad stays NaN."""
     rows = accepted_rows(block, values, judged, index)
     names = KINDS[block.kind].names
     if "merged_n" in names:
-        own = np.isnan(rows.values[names.index("merged_n")])
-        acc = rows.values[:3, own]
-        rows.values[names.index("merged_n"), own] = 1.0
-        rows.values[names.index("peak_mps2"), own] = np.sqrt((acc * acc).sum(0))
+        acc = rows.values[:3]
+        rows.values[names.index("merged_n")] = 1.0
+        rows.values[names.index("peak_mps2")] = np.sqrt((acc * acc).sum(0))
     return rows
 
 

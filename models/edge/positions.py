@@ -30,6 +30,14 @@ from models.signal.kalman import (
     kalman_step,
     new_kalman,
 )
+from models.signal.position_noise import (
+    GNSS_LEAST_M,
+    GNSS_M,
+    GNSS_MOST_M,
+    GNSS_PER_HDOP_M,
+    LPS_GATE_M,
+    LPS_MOST_M,
+)
 from models.signal.stuck import new_runs, run_ns
 from models.telemetry.flags import Flag
 from models.telemetry.kinds import KINDS, Kind
@@ -107,7 +115,7 @@ def layout_of(kind: Kind, config: EdgeConfig) -> Layout:
 
     return Layout(
         at("pos_z_m"), at("residual_m"), at("nlos_p"), at("speed_dop_mps"), at("hdop"),
-        at("n_sats"), int(kind != Kind.BALL_POS), 1.0 if kind == Kind.GNSS else 0.12,
+        at("n_sats"), int(kind != Kind.BALL_POS), GNSS_M if kind == Kind.GNSS else LPS_GATE_M,
         config.spike_position_m, config.stuck_position_ns,
     )
 
@@ -134,9 +142,10 @@ def pass_positions(
 def _noise_m(values: NDArray[np.float32], i: Whole, layout: Layout) -> float:
     """Standard deviation of this position, from what its source says of it."""
     if layout.residual >= 0 and values[layout.residual, i] == values[layout.residual, i]:
-        return min(max(np.float64(values[layout.residual, i]), layout.noise_m), 3.0)
+        return min(max(np.float64(values[layout.residual, i]), layout.noise_m), LPS_MOST_M)
     if layout.hdop >= 0 and values[layout.hdop, i] == values[layout.hdop, i]:
-        return min(max(0.8 * np.float64(values[layout.hdop, i]), 0.4), 10.0)
+        hdop = np.float64(values[layout.hdop, i])
+        return min(max(GNSS_PER_HDOP_M * hdop, GNSS_LEAST_M), GNSS_MOST_M)
     return layout.noise_m
 
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from models.columns import frozen
 from models.edge.config import EdgeConfig
-from models.telemetry.kinds import KINDS, POSITION_KINDS, Kind
-from models.telemetry.roster import Device, Role, Roster
+from models.telemetry.kinds import KINDS, Kind
+from models.telemetry.roster import Device, Role, Roster, source_order
 
 KIND_LIST: Final = tuple(KINDS)
 KIND_CODE: Final = {kind: code for code, kind in enumerate(KIND_LIST)}
@@ -135,9 +135,8 @@ def _window_words(rate_hz: float, config: EdgeConfig) -> int:
 
 
 def _ranks(devices: tuple[Device, ...]) -> list[int]:
-    """Truth-source order over all rows: source_rank, then the kind's order, then the roster's."""
-    order = {kind: n for n, kind in enumerate((*POSITION_KINDS, Kind.BALL_POS))}
-    keys = [(d.source_rank, order.get(d.kind, 9), row) for row, d in enumerate(devices)]
+    """Truth-source order over all rows."""
+    keys = [source_order(device, row) for row, device in enumerate(devices)]
     place = {key: n for n, key in enumerate(sorted(keys))}
     return [place[key] for key in keys]
 

@@ -4,8 +4,9 @@ Ticks tell who is silent: one device that sends nothing for its `silent` time ha
 least half of the live devices fall silent within `TOGETHER_NS` of each other, it is the feed that
 has a gap, not the devices, until half of them are back. A device counts as live in this vote when
 it has sent something since; slow ones that have not had their turn yet have no vote. Seconds tell
-how well devices do: a fault is on when its condition held in `ON_SECONDS` of the last five seconds,
-and off after five without.
+how well devices do: a fault is on when its condition held in `ON_SECONDS` of the last five seconds
+(a stuck sensor: in one), and off after five without. Nothing is judged in the first second of a
+device and until `EXCUSED_NS` after a gap of the feed.
 """
 
 from typing import Final, NamedTuple

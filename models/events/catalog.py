@@ -1,7 +1,8 @@
 """Which events the flow kernel makes: code, name, names of the metrics, data class, priority.
 
 The code is what compiled kernels write; everything else is added when an `Event` is built. Policy
-classes: "tracking" (on the pitch, may be sold), "physical" (load of a person), "health".
+classes: "tracking" (on the pitch, may be sold), "physical" (load of a person), "health". The class
+"device" is of events that the edge and the supervisor make; they are not listed here.
 """
 
 from dataclasses import dataclass

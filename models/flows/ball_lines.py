@@ -1,9 +1,12 @@
 """The ball and the lines: out of play, and goal candidates with a probability. Metres."""
 
+import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
 from models.events import catalog as C  # noqa: N812
 from models.flows import layout as L  # noqa: N812
+from models.flows.ball_play import attack_sign
 from models.flows.config import FlowConfig
 from models.flows.emit import NO_METRIC, emit
 from models.flows.tables import Outputs, Twins
@@ -16,7 +19,7 @@ GOAL_P = 0.5
 @njit(cache=True)
 def check_lines(
     twins: Twins, s: int, cfg: FlowConfig, out: Outputs, t_ns: int, before_ns: int,
-    before: tuple[float, float, float], half: tuple[float, float],
+    before: tuple[float, float, float], half: tuple[float, float], periods: NDArray[np.int64],
 ) -> None:
     """Compare the last two positions with the lines; crossings are interpolated between them.
 
@@ -31,7 +34,7 @@ def check_lines(
             i[L.K_OUTSIDE] = 0
             i[L.K_GOAL_SENT] = 0
         elif i[L.K_GOAL_SENT] == 0:
-            _goal(twins, s, cfg, out, t_ns, half[0])
+            _goal(twins, s, cfg, out, t_ns, half[0], periods)
         return
     over_x, over_y = abs(x) >= limit_x, abs(y) >= limit_y
     if not over_x and not over_y:
@@ -49,7 +52,7 @@ def check_lines(
     inside = abs(cross_y) <= GOAL_HALF_WIDTH_M and cross_z <= GOAL_HEIGHT_M
     i[L.K_GOAL_SENT] = 0 if goal_line and inside else 2
     if i[L.K_GOAL_SENT] == 0:
-        _goal(twins, s, cfg, out, t_ns, half[0])
+        _goal(twins, s, cfg, out, t_ns, half[0], periods)
     i[L.K_OUT_N] += 1
     i[L.K_TOUCHER] = -1
     emit(
@@ -69,8 +72,11 @@ def _part(before: float, after: float, limit: float) -> float:
 
 @njit(cache=True)
 def _goal(
-    twins: Twins, s: int, cfg: FlowConfig, out: Outputs, t_ns: int, half_length_m: float
+    twins: Twins, s: int, cfg: FlowConfig, out: Outputs, t_ns: int, half_length_m: float,
+    periods: NDArray[np.int64],
 ) -> None:
+    """A goal is of who touched last of the team that attacks there; without known periods, of who
+    touched last."""
     f, i = twins.f[s], twins.i[s]
     beyond = abs(f[L.K_OLD_X])
     p = goal_probability(
@@ -80,8 +86,11 @@ def _goal(
         return
     i[L.K_GOAL_SENT] = 1
     i[L.K_GOAL_N] += 1
+    who, home = i[L.K_SHOOTER], attack_sign(periods, i[L.KT_BOUND], 0)
+    if home != 0:
+        who = i[L.K_HOME_TOUCHER if home * f[L.K_OLD_X] > 0.0 else L.K_AWAY_TOUCHER]
     emit(
-        out, i, L.K_SEQ, s, C.GOAL_CANDIDATE, 0, i[L.KT_BOUND], t_ns, i[L.K_SHOOTER],
+        out, i, L.K_SEQ, s, C.GOAL_CANDIDATE, 0, i[L.KT_BOUND], t_ns, who,
         (f[L.K_OLD_X], f[L.K_CROSS_Y], NO_METRIC, NO_METRIC), p,
         (p, f[L.K_CROSS_Y], f[L.K_CROSS_Z], beyond - half_length_m, f[L.K_SPEED], NO_METRIC),
     )

@@ -41,6 +41,16 @@ def find_nearest(
 
 
 @njit(cache=True)
+def attack_sign(periods: NDArray[np.int64], t_ns: int, team: int) -> int:
+    """Towards which end `team` (0 home, 1 away) attacks at `t_ns`: 1 for +x, -1 for -x, 0 when no
+    period says so. periods (P, 3): begin, end, the home team's end."""
+    for n in range(periods.shape[0]):
+        if periods[n, 0] <= t_ns < periods[n, 1]:
+            return int(periods[n, 2]) if team == 0 else -int(periods[n, 2])
+    return 0
+
+
+@njit(cache=True)
 def touch(
     twins: Twins, s: int, params: NDArray[np.float64], cfg: FlowConfig, out: Outputs, t_ns: int,
     who: int, how: int, peak_mps2: float, metres: float,
@@ -56,6 +66,7 @@ def touch(
     _gain(twins, s, params, out, t_ns, who)
     i[L.K_TOUCH_N] += 1
     i[L.K_TOUCHER] = who
+    i[L.K_HOME_TOUCHER if params[who, L.P_TEAM] == 0.0 else L.K_AWAY_TOUCHER] = who
     i[L.KT_TOUCH] = t_ns
     f[L.K_TOUCH_X], f[L.K_TOUCH_Y] = f[L.K_OLD_X], f[L.K_OLD_Y]
     if how == BY_CONTROL:
@@ -115,9 +126,10 @@ def _gain(
 @njit(cache=True)
 def judge_shot(
     twins: Twins, s: int, params: NDArray[np.float64], cfg: FlowConfig, out: Outputs, t_ns: int,
-    half_length_m: float,
+    half_length_m: float, periods: NDArray[np.int64],
 ) -> None:
-    """A shot leaves fast and, with drag, would meet the goal or come near it."""
+    """A shot leaves fast and, with drag, would meet the goal or come near it: the other team's
+    goal, where the periods say which one that is."""
     f, i = twins.f[s], twins.i[s]
     vx, vy, vz = f[L.KVX], f[L.KVY], f[L.KVZ]
     speed = (vx * vx + vy * vy + vz * vz) ** 0.5
@@ -126,6 +138,8 @@ def judge_shot(
     plane = half_length_m if vx > 0.0 else -half_length_m
     attack = params[i[L.K_SHOOTER], L.P_TEAM]
     if abs(plane - f[L.KX]) > speed * cfg.shot_within_s or attack < 0.0:
+        return
+    if attack_sign(periods, i[L.KT_SHOT], int(attack)) * plane < 0.0:
         return
     arrives, y, z = crossing(f[L.KX], f[L.KY], f[L.KZ], vx, vy, vz, plane, cfg.shot_within_s)
     margin = cfg.shot_margin_m

@@ -25,8 +25,8 @@ SPAN_NS = 80_000_000
 @njit(cache=True)
 def walk_ball(
     s: int, twins: Twins, params: NDArray[np.float64], cfg: FlowConfig, pos: Positions, fix: Fixes,
-    knock: Knocks, half: tuple[float, float], cursor: NDArray[np.int64], end_ns: int, final: bool,
-    out: Outputs,
+    knock: Knocks, half: tuple[float, float], periods: NDArray[np.int64],
+    cursor: NDArray[np.int64], end_ns: int, final: bool, out: Outputs,
 ) -> bool:
     """Walk flow `s` up to `end_ns`; False (and nothing done) when `out` may be too small. `cursor`
     (S,) is scratch: the row of each person reached so far."""
@@ -54,11 +54,11 @@ def walk_ball(
             i[L.KT_NEXT_STATE] = (t_ns // STATE_STEP_NS + 1) * STATE_STEP_NS
             i[L.KT_NEXT_DUE] = i[L.KT_NEXT_STATE]
         if i[L.KT_NEXT_DUE] <= t_ns:
-            _fire(twins, s, params, cfg, out, t_ns, half[0])
+            _fire(twins, s, params, cfg, out, t_ns, half[0], periods)
         i[L.KT_LAST] = t_ns
         if ta == t_ns:
             _advance(twins, s, pos, cursor, t_ns)
-            _take_fix(twins, s, params, cfg, out, fix, a, half)
+            _take_fix(twins, s, params, cfg, out, fix, a, half, periods)
             a += 1
         else:
             i[L.KT_IMU] = t_ns
@@ -68,7 +68,7 @@ def walk_ball(
             b += 1
     _advance(twins, s, pos, cursor, end_ns)
     if i[L.KT_FIRST] != L.NONE_NS:
-        _fire(twins, s, params, cfg, out, end_ns, half[0])
+        _fire(twins, s, params, cfg, out, end_ns, half[0], periods)
         if final:
             _write(twins, s, out, end_ns, True)
     return True
@@ -94,7 +94,7 @@ def _advance(
 @njit(cache=True)
 def _take_fix(
     twins: Twins, s: int, params: NDArray[np.float64], cfg: FlowConfig, out: Outputs, fix: Fixes,
-    row: int, half: tuple[float, float],
+    row: int, half: tuple[float, float], periods: NDArray[np.int64],
 ) -> None:
     f, i = twins.f[s], twins.i[s]
     t_ns, before_ns = fix.t_ns[row], i[L.KT_POS]
@@ -126,7 +126,7 @@ def _take_fix(
     elif i[L.K_TEAM] == 1:
         f[L.K_AWAY_S] += dt
     if code != START:
-        check_lines(twins, s, cfg, out, t_ns, before_ns, before, half)
+        check_lines(twins, s, cfg, out, t_ns, before_ns, before, half, periods)
     _contact(twins, s, params, cfg, out, t_ns, who, metres, z)
 
 
@@ -175,7 +175,7 @@ def _take_knock(
 @njit(cache=True)
 def _fire(
     twins: Twins, s: int, params: NDArray[np.float64], cfg: FlowConfig, out: Outputs, t_ns: int,
-    half_length_m: float,
+    half_length_m: float, periods: NDArray[np.int64],
 ) -> None:
     """Fire the ball's timers due at or before `t_ns`."""
     i = twins.i[s]
@@ -183,7 +183,7 @@ def _fire(
         shot, state = i[L.KT_SHOT_DUE], i[L.KT_NEXT_STATE]
         if shot != L.NONE_NS and shot <= state and shot <= t_ns:
             i[L.KT_SHOT_DUE] = L.NONE_NS
-            play.judge_shot(twins, s, params, cfg, out, shot, half_length_m)
+            play.judge_shot(twins, s, params, cfg, out, shot, half_length_m, periods)
         elif state <= t_ns:
             if state - i[L.KT_LAST] > SILENT_NS:
                 i[L.KT_NEXT_STATE] = (t_ns // STATE_STEP_NS + 1) * STATE_STEP_NS

@@ -14,15 +14,19 @@ from numpy.typing import NDArray
 from models.columns import frozen
 from models.flows.subjects import DeviceMap
 from models.flows.tables import Fixes, Hearts, Knocks, Motions, Positions
+from models.signal.position_noise import (
+    GNSS_LEAST_M,
+    GNSS_M,
+    GNSS_MOST_M,
+    GNSS_PER_HDOP_M,
+    LPS_M,
+    LPS_MOST_M,
+)
 from models.telemetry.flags import Flag
 from models.telemetry.kinds import KINDS, Kind
 from models.telemetry.record import TelemetryRecord
 
-DEFAULT_LPS_R_M = 0.05
-RESIDUAL_TO_R = 1.0
 NLOS_FACTOR = 3.0
-GNSS_R_PER_HDOP_M = 0.15
-DEFAULT_GNSS_R_M = 0.30
 STUCK = int(Flag.STUCK)
 
 
@@ -119,12 +123,13 @@ def positions_of(
 ) -> Positions:
     """Positions of persons from every source; `r_m` from what the sensor says of its own error."""
     rows = Gatherer(records, (Kind.LPS, Kind.GNSS), devices, subjects)
-    local = np.clip(rows.channel("residual_m") * RESIDUAL_TO_R, DEFAULT_LPS_R_M, 3.0)
+    local = np.clip(rows.channel("residual_m"), LPS_M, LPS_MOST_M)
     local = np.where(rows.channel("nlos_p") > 0.5, local * NLOS_FACTOR, local)
-    r_m = np.where(np.isnan(local), np.float32(DEFAULT_LPS_R_M), local)
+    r_m = np.where(np.isnan(local), np.float32(LPS_M), local)
     if rows.sizes[1]:
-        distant = np.clip(rows.channel("hdop") * GNSS_R_PER_HDOP_M, 0.1, 5.0)
-        distant = np.where(np.isnan(distant), np.float32(DEFAULT_GNSS_R_M), distant)
+        distant = rows.channel("hdop") * np.float32(GNSS_PER_HDOP_M)
+        distant = np.clip(distant, GNSS_LEAST_M, GNSS_MOST_M)
+        distant = np.where(np.isnan(distant), np.float32(GNSS_M), distant)
         r_m = np.where(np.arange(len(r_m)) >= rows.sizes[0], distant, r_m)
     return Positions(
         rows.t_ns, rows.ordered(rows.channel("pos_x_m")), rows.ordered(rows.channel("pos_y_m")),

@@ -74,9 +74,9 @@ BALL_F: Final = TRACK_X + 3 * TRACK
     KT_FIRST, KT_POS, KT_IMU, KT_NEXT_STATE, KT_NEXT_DUE, K_SEQ, K_KICK_N, K_TOUCH_N, K_PASS_N,
     K_STEAL_N, K_SHOT_N, K_OUT_N, K_GOAL_N, K_TEAM, K_OWNER, KT_KICK, KT_TOUCH, K_TOUCHER,
     K_NEAREST, KT_NEAR, KT_SHOT_DUE, KT_SHOT, K_SHOOTER, K_OUTSIDE, K_GOAL_SENT, TRACK_AT,
-    TRACK_N, KT_BOUND, K_REFUSED_N, KT_PASS, KT_LAST,
-) = range(31)
-TRACK_T: Final = 31
+    TRACK_N, KT_BOUND, K_REFUSED_N, KT_PASS, KT_LAST, K_HOME_TOUCHER, K_AWAY_TOUCHER,
+) = range(33)
+TRACK_T: Final = 33
 BALL_I: Final = TRACK_T + TRACK
 
 FLOATS: Final = max(PERSON_F, BALL_F)
@@ -109,5 +109,5 @@ BALL_COLUMNS: Final = (
 STATE_WIDTH: Final = max(len(PERSON_COLUMNS), len(BALL_COLUMNS))
 EVENT_INTS: Final = 7
 """Columns of an event's integers: subject, code, sub code, t_event, t_detected, seq, other."""
-EVENT_FLOATS: Final = 12
-"""Columns of an event's floats: x, y, x_end, y_end, confidence, then up to seven metrics."""
+EVENT_FLOATS: Final = 11
+"""Columns of an event's floats: x, y, x_end, y_end, confidence, then six metrics."""

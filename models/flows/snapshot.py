@@ -48,7 +48,7 @@ def _reset_person(twins: Twins, row: int, p: NDArray[np.float64]) -> None:
     times = (
         L.T_FIRST, L.T_POS, L.T_IMU, L.T_HR, L.T_HIST, L.T_TURN, L.T_GYRO, L.T_STEP, L.IMPACT_DUE,
         L.T_PEAK, L.T_IMPACT, L.T_FREE, L.T_PUSH, L.T_LANDING, L.T_DOWN_FROM, L.T_DOWN_ARMED,
-        L.T_TILTED, L.T_ABOVE, L.T_RED_ABOVE, L.T_BALL, L.T_WINDOW,
+        L.T_TILTED, L.T_UPRIGHT, L.T_ABOVE, L.T_RED_ABOVE, L.T_BALL, L.T_WINDOW,
         L.G_LAST_T, L.T_LAST, L.T_SETTLED,
     )
     i[list(times)] = L.NONE_NS
@@ -73,6 +73,7 @@ def _reset_ball(twins: Twins, row: int) -> None:
     i[list(times)] = L.NONE_NS
     i[[L.KT_NEXT_STATE, L.KT_NEXT_DUE]] = L.NEVER
     i[[L.K_TEAM, L.K_OWNER, L.K_TOUCHER, L.K_NEAREST, L.K_SHOOTER]] = -1
+    i[[L.K_HOME_TOUCHER, L.K_AWAY_TOUCHER]] = -1
     f[L.K_IN_PLAY] = 1.0
     f[L.K_NEAR] = np.nan
 

@@ -11,7 +11,7 @@ from models.flows import layout as L  # noqa: N812
 from models.metrics.metabolic import FLAT_COST_JKGM, di_prampero_wkg
 from models.metrics.zones import zone_edges_mps
 from models.telemetry.kinds import POSITION_KINDS, Kind
-from models.telemetry.roster import Role, Roster, Subject
+from models.telemetry.roster import Role, Roster, Subject, source_order
 
 PERSONS: Final = (Role.ATHLETE, Role.GOALKEEPER, Role.OFFICIAL)
 TEAMS: Final = {"home": 0.0, "away": 1.0}
@@ -44,7 +44,7 @@ class DeviceMap:
     """Which subject a device row belongs to, for the kinds that flows read.
 
     subject (D,) int32, -1 for devices that no flow reads; rank (D,) int64: 0 for the best position
-    source of its subject (kind first, then `source_rank`, then roster order).
+    source of its subject, in the order of `source_order`.
     """
 
     def __init__(self, roster: Roster) -> None:
@@ -61,8 +61,7 @@ class DeviceMap:
                 person = roster.subjects[owner].role in PERSONS
                 subject[row] = owner if ball or person else -1
             if device.kind in POSITION_KINDS:
-                best = (POSITION_KINDS.index(device.kind), device.source_rank, row)
-                sources.setdefault(owner, []).append(best)
+                sources.setdefault(owner, []).append(source_order(device, row))
         for found in sources.values():
             for place, (_, _, row) in enumerate(sorted(found)):
                 rank[row] = place

@@ -34,7 +34,7 @@ FATIGUE_FEATURES: Final = (
     "rule_index",
 )
 """z scores grow with fatigue (0 = own baseline); `dbal_frac` is the D' balance left in [0, 1];
-`minutes` since the start of the match; `coverage` and `rule_index` (DOMAIN B9) in [0, 1]."""
+`minutes` since the first row of the athlete; `coverage` and `rule_index` (DOMAIN B9) in [0, 1]."""
 FATIGUE_OUTPUTS: Final = ("low", "mid", "high")
 
 HEALTH_COLUMNS: Final = (
@@ -58,7 +58,8 @@ FAILURE_OUTPUTS: Final = ("p_fail", *FAULT_CLASSES)
 FAILURE_HORIZON_S: Final = 600.0
 """p_fail: the device becomes unusable for >= 30 s, beginning within this horizon from now."""
 FAILURE_ALARM: Final = 0.8
-"""p_fail from which an alarm is raised; the failure card reports alarms at this limit."""
+"""p_fail from which an alarm is raised, live and for the failure card; one alarm holds for
+`FAILURE_HORIZON_S`."""
 
 INPUT_SHAPES: Final[dict[str, tuple[int, ...]]] = {
     "event": EVENT_WINDOW,

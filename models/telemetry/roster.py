@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 
 from models.errors import ConfigError
-from models.telemetry.kinds import Kind
+from models.telemetry.kinds import POSITION_KINDS, Kind
 
 FOREVER_NS = 2**63 - 1
 
@@ -59,6 +59,14 @@ class Device:
     full_scale: float = 0.0
     counter_bits: int = 32
     model: str = ""
+
+
+def source_order(device: Device, row: int) -> tuple[int, int, int]:
+    """Sort key of the position sources of a subject, best first: `source_rank`, then the kind's
+    order, then the row in the roster."""
+    known = device.kind in POSITION_KINDS
+    kind = POSITION_KINDS.index(device.kind) if known else len(POSITION_KINDS)
+    return device.source_rank, kind, row
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,28 +15,42 @@ from tests.unit import tier_world as world
 
 ROOT = Path(__file__).resolve().parents[2]
 # A cluster of its own, in a process of its own: the one that other tests share has no dashboard.
+# Other clusters on this machine hold the agent's only port, 52365, and would be sent our jobs; and
+# beside them Ray finds its own cluster only by the file that `ray start` writes.
 SUBMIT = """
-import json, sys, time
+import functools, json, socket, sys, time
+import ray
+from ray._private.parameter import RayParams
 from cluster.connection import connect, disconnect
 from cluster.settings import load_settings
 settings_file, data_dir = sys.argv[1:]
+with socket.socket() as probe:
+    probe.bind(("127.0.0.1", 0))
+    port = probe.getsockname()[1]
+RayParams.__init__ = functools.partialmethod(RayParams.__init__, dashboard_agent_listen_port=port)
 connect(load_settings(None, {
     "data_dir": data_dir, "ray": {"dashboard": True, "dashboard_port": 0, "object_store_mb": 100},
 }))
-import ray
 from ray.job_submission import JobSubmissionClient
-# As `ray start` does: beside other clusters on this machine Ray finds its own by this file only.
 node = ray._private.worker._global_node
 ray._private.utils.write_ray_address(node.gcs_address, node.get_temp_dir_path())
 def submitted(client, entrypoint):
-    # The node's agent registers a moment after Ray is up; until then no job can be taken.
-    for _ in range(120):
+    # The node's agent registers a moment after Ray is up. Until then a submission is refused, or is
+    # never answered; the same id given again is the same job.
+    from concurrent.futures import ThreadPoolExecutor
+    job, pool = f"roll-{time.monotonic_ns()}", ThreadPoolExecutor(16)
+    for _ in range(12):
+        asked = pool.submit(client.submit_job, entrypoint=entrypoint, submission_id=job)
         try:
-            return client.submit_job(entrypoint=entrypoint)
+            return asked.result(timeout=8)
+        except TimeoutError:
+            continue
         except RuntimeError as error:
+            if "already" in str(error):
+                return job
             if "No available agent" not in str(error):
                 raise
-            time.sleep(0.25)
+            time.sleep(0.5)
     raise TimeoutError("no agent took the job")
 try:
     address = "http://" + node.webui_url

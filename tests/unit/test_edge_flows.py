@@ -3,6 +3,8 @@
 import numpy as np
 
 from models.edge.config import EdgeConfig
+from models.edge.tables import Tables
+from models.flows.subjects import DeviceMap
 from models.signal.player_load import GRAVITY_MPS2
 from models.telemetry.flags import Flag
 from models.telemetry.kinds import KINDS, Kind
@@ -180,3 +182,40 @@ def test_a_source_that_doubts_itself_is_not_believed() -> None:
     _, result = play(roster, [lps, gps])
     assert result.rows(Kind.GNSS).t_event_ns.max() == gps.t_event_ns.max()
     assert result.rows(Kind.LPS).t_event_ns.max() < T0 + 6.2 * SECOND
+
+
+def test_what_a_sender_puts_into_the_channels_of_the_edge_does_not_survive() -> None:
+    """Neither in live rows, thinned or not, nor in copies from before a flow turned hot."""
+    plain, run = _imu(20.0), _run(20.0, lambda t: np.where(t < 10.0, 1.0, 8.0))
+    forged = _imu(20.0)
+    forged.values[[LOAD, PEAK, MERGED]] = np.array([[1e30], [3e3], [7.0]], np.float32)
+    for thin in (True, False):
+        config = EdgeConfig(thin=thin)
+        _, clean = play(ATHLETE, [plain, run], (), config)
+        _, result = play(ATHLETE, [forged, run], (), config)
+        assert bool(clean.late) is thin
+        assert result.canonical() == clean.canonical()
+
+
+def test_late_rows_keep_nothing_of_a_sender_in_the_channels_of_the_edge() -> None:
+    forged = _imu(2.0)
+    forged.values[[LOAD, PEAK, MERGED]] = np.array([[1e30], [3e3], [7.0]], np.float32)
+    late = np.arange(len(forged)) >= 150
+    forged.t_ingest_ns[late] = T0 + 10 * SECOND
+    _, result = play(ATHLETE, [forged])
+    rows = result.supplements(Kind.IMU)
+    assert len(rows) == 50
+    assert np.isnan(rows.values[LOAD]).all()
+    assert (rows.values[MERGED] == 1).all()
+    assert np.allclose(rows.values[PEAK], np.sqrt((rows.values[:3] ** 2).sum(0)))
+
+
+def test_edge_and_flows_rank_position_sources_in_one_order() -> None:
+    devices = (
+        Device("a", Kind.GNSS, "a0", 10.0, source_rank=0),
+        Device("b", Kind.LPS, "a0", 20.0, source_rank=1),
+        Device("c", Kind.LPS, "a0", 20.0, source_rank=0),
+    )
+    roster = roster_of(*devices)
+    flows, edge = DeviceMap(roster).rank, Tables(roster, EdgeConfig()).streams.rank
+    assert np.argsort(flows).tolist() == np.argsort(edge).tolist() == [2, 0, 1]

@@ -1,8 +1,11 @@
 """The ball's twin: touches, possession, passes, shots, goal candidates, out of play."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from models.telemetry.roster import Period
 from tests.unit.flow_world import START_NS, ball, knocks, last_row, lps, of_type, play, roster_of
 
 ROSTER = roster_of(4)
@@ -117,10 +120,10 @@ def test_a_fast_ball_across_the_field_is_none():
     assert not of_type(effects, "shot")
 
 
-def over_the_line(z=0.5, y=1.0, depth=0.9):
+def over_the_line(z=0.5, y=1.0, depth=0.9, roster=ROSTER):
     t = seconds_of(4.0)
     x = rolled(t, (1.0, 1.5, 45.0, 52.5 + depth))
-    return play(ROSTER, stand(0, 44.5, y), ball(ROSTER, t, x, np.full(len(t), y), z))
+    return play(roster, stand(0, 44.5, y), ball(roster, t, x, np.full(len(t), y), z))
 
 
 def test_a_ball_well_over_the_line_is_a_goal_candidate_and_out():
@@ -158,3 +161,41 @@ def test_an_impossible_position_is_refused_and_counted():
     row = last_row(effects, BALL)
     assert row["refused_n"] == 1
     assert row["max_speed_mps"] < 3.0
+
+
+def facing(home_attacks):
+    """The roster with one period in which the home team attacks to that side."""
+    return replace(ROSTER, periods=(Period("p", START_NS, START_NS + 10**11, home_attacks),))
+
+
+@pytest.mark.parametrize(("home_attacks", "shots"), [(1, 1), (-1, 0), (0, 1)])
+def test_a_fast_ball_at_the_own_goal_is_no_shot(home_attacks, shots):
+    roster = facing(home_attacks) if home_attacks else ROSTER
+    t, fast = seconds_of(5.0), seconds_of(5.0, 500)
+    peak = np.where(np.abs(fast - 2.0) < 0.005, 3000.0, 10.0)
+    effects = play(
+        roster, stand(0, 33.5, 0.2), ball(roster, t, rolled(t, (2.0, 2.8, 34.0, 52.0)), 0.0),
+        knocks(roster, fast, peak),
+    )
+    assert len(of_type(effects, "shot")) == shots
+
+
+@pytest.mark.parametrize(("home_attacks", "scorer"), [(1, "p0"), (-1, "p2"), (0, "p2")])
+def test_a_goal_belongs_to_the_last_of_the_attacking_team_who_touched(home_attacks, scorer):
+    """Home player p0 kicks at 1 s, away player p2 in the goal touches at 2 s and it goes in."""
+    roster = facing(home_attacks) if home_attacks else ROSTER
+    t, fast = seconds_of(5.0), seconds_of(5.0, 500)
+    x = rolled(t, (1.0, 1.8, 34.0, 51.0), (2.0, 2.2, 51.0, 53.5))
+    peak = np.where(np.minimum(np.abs(fast - 1.0), np.abs(fast - 2.0)) < 0.005, 3000.0, 10.0)
+    effects = play(
+        roster, stand(0, 33.5, 0.2), stand(2, 51.4, 0.2), ball(roster, t, x, 0.0, 0.5),
+        knocks(roster, fast, peak),
+    )
+    (goal,) = of_type(effects, "goal_candidate")
+    assert goal.subject_id == scorer
+
+
+def test_a_goal_of_a_team_that_never_touched_is_of_nobody():
+    effects = over_the_line(roster=facing(-1))
+    (goal,) = of_type(effects, "goal_candidate")
+    assert (goal.subject_id, goal.team) == ("ball", "")

@@ -337,3 +337,19 @@ def test_fatigue_rises_above_the_own_level_and_is_told_as_health_data():
 def test_thresholds_that_contradict_each_other_are_refused():
     with pytest.raises(AssertionError):
         play(roster_of(), imu(0, np.arange(10) / 100), config=FlowConfig(effort_leave_mps2=4.0))
+
+
+@pytest.mark.parametrize("knock", ["along", "across"])
+def test_who_lies_already_and_is_bumped_has_not_fallen_and_is_no_medical_alert(knock):
+    fast, slow = np.arange(6000) / 100, np.arange(1200) / 20
+    lying = fast > 10.0
+    bump = jolt(fast, 40.0, 9.0) - jolt(fast, 40.0, 1.0)
+    z, x = np.where(lying, 0.1, 1.0), np.where(lying, 1.0, 0.0)
+    effects = play(
+        roster_of(), lps(0, slow, 0.0, 0.0),
+        imu(0, fast, z + bump * (knock == "across"), x_g=x + bump * (knock == "along"),
+            gyr=np.where(np.abs(fast - 40) < 0.1, 8.0, 0.0)),
+    )
+    assert of_type(effects, "impact")
+    assert not of_type(effects, "fall")
+    assert not of_type(effects, "man_down")

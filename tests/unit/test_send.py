@@ -213,6 +213,17 @@ def test_a_full_venue_gets_the_same_payload_again(server: HTTPServer, tmp_path: 
     assert len({size for _, _, size in Venue.seen}) == 1
 
 
+def test_a_venue_that_stays_full_is_given_up_with_its_words(
+    server: HTTPServer, tmp_path: Path
+) -> None:
+    Venue.plan = [503] * 99
+    way = way_to(server, tmp_path, [])
+    with pytest.raises(SendError, match="503 because .given up after 10 tries"):
+        way.send({Kind.LPS: world.block(5)})
+    way.close()
+    assert len(Venue.seen) == 10
+
+
 def test_an_expired_token_is_renewed_once(server: HTTPServer, tmp_path: Path) -> None:
     Venue.plan = [401]
     way = way_to(server, tmp_path, [])

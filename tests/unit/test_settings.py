@@ -63,6 +63,10 @@ def test_the_tree_travels_as_plain_values(toml: Path) -> None:
     assert Settings.from_dict(settings.to_dict()) == settings
 
 
+def _simulator(**rates: int) -> dict[str, object]:
+    return {"venues": [{"id": "a", "sources": [{"type": "simulator", **rates}]}]}
+
+
 @pytest.mark.parametrize(
     ("overrides", "named"),
     [
@@ -77,6 +81,9 @@ def test_the_tree_travels_as_plain_values(toml: Path) -> None:
         ({"venues": [{"id": "a", "sources": [{"type": "smoke"}]}]}, "venues.0.sources.0"),
         ({"venues": [{"id": "a", "sources": [{"type": "udp", "prt": 1}]}]}, "udp.prt: no such"),
         ({"data_dir": ""}, "data_dir"),
+        (_simulator(imu_hz=15), "imu_hz"),
+        (_simulator(pos_hz=5), "pos_hz"),
+        (_simulator(ball_hz=120), "ball_hz"),
         ({"serve": 3}, "serve"),
     ],
 )

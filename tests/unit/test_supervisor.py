@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from actors.net_client import NetClient
+from actors.net_client import NetClient, NetTask, Prediction
 from actors.supervisor import Supervisor, SupervisorPorts
+from actors.supervisor_health import AlarmConfig, HealthWatch
 from cluster.eventlog.port import Record
 from models.edge.effects import HEALTH_FEATURES, DeviceHealthRows, decode_health, encode_health
 from models.edge.tables import KIND_LIST
 from models.events.envelope import from_cloudevent
+from models.nets.contract import FAILURE_ALARM, FAILURE_HORIZON_S
 from models.nets.tracker import FailureTracker
 from models.policies.supervision import (
     Action,
@@ -118,7 +120,7 @@ def test_a_failing_device_raises_one_alarm_with_its_fault(bench: Bench) -> None:
     (alarm,) = bench.alarms()
     assert (alarm.type, alarm.subject_id) == ("device_failure_predicted", "tag-2")
     assert alarm.sub_type == "battery"
-    assert alarm.t_event_ns < alarm.t_detected_ns
+    assert alarm.t_event_ns == alarm.t_detected_ns == T0_NS + 10 * S
     assert "lps" in alarm.context
 
 
@@ -232,3 +234,27 @@ def test_targets_do_not_share_their_bounds() -> None:
         found += policy.decide(findings, second * S)
     assert [action.target for action in found] == ["x", "y"]
     assert policy.restarts("x") == 1
+
+
+def test_an_alarm_is_raised_and_repeated_as_the_card_counts_alarms() -> None:
+    """At the card's limit, in one answer; the next one only after the horizon of the first."""
+    log = FakeLog(Clock())
+    publish_roster(log, ROSTER)
+
+    def watch() -> HealthWatch:
+        return HealthWatch(log, ROSTER, FailureTracker(3), decode_health, AlarmConfig())
+
+    def raised(of: HealthWatch, second: int, p_fail: float) -> int:
+        task = NetTask(
+            "failure", "v", ("device_id", "tag-1"), T0_NS + second * S, np.zeros(1), "", "v",
+            {"device_kind": "lps"},
+        )
+        records = of.judge([Prediction(task, {"p_fail": p_fail}, "net")])
+        log.append("events/v", records, 0)
+        return len(records)
+
+    first, horizon = watch(), int(FAILURE_HORIZON_S)
+    answers = {0: 0.79, 5: FAILURE_ALARM, 10: 0.1, 15: 0.99, horizon: 0.99}
+    assert [raised(first, t, p) for t, p in answers.items()] == [0, 1, 0, 0, 0]
+    again = watch()
+    assert [raised(again, horizon + t, 0.99) for t in (4, 5, 10)] == [0, 1, 0]
