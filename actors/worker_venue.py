@@ -223,7 +223,7 @@ class VenueFlows:
         topic, stream = insights_topic(self.venue_id), self.tools.stream
         for rows in effects.states:
             if len(rows.t_ns):
-                payload = encode_states(rows, self.subject_ids)
+                payload = encode_states(rows, self.subject_ids, self.match_id)
                 record = stream.record(int(rows.t_ns[-1]), payload, STATES_TYPE)
                 self.tools.outbox.put(topic, record, 0)
         for held in work.held:
@@ -254,5 +254,6 @@ class VenueFlows:
         return NetTask(
             window.kind, self.venue_id, subject, int(window.t_ns),
             np.asarray(window.data, np.float32), window.event_id, (self.venue_id, window.subject),
+            {"match_id": self.match_id},
         )
 

@@ -38,9 +38,9 @@ def is_whole(name: str) -> bool:
     return name.endswith("_n") or name in WHOLE
 
 
-def encode_states(rows: StateRows, subject_ids: list[str]) -> bytes:
+def encode_states(rows: StateRows, subject_ids: list[str], match_id: str = "") -> bytes:
     """Arrow IPC stream: t_ns, subject_id, status, the columns; for a ball `poss_subject_id` too.
-    `subject_ids[row]` names roster subject `row`."""
+    `subject_ids[row]` names roster subject `row`; the schema's metadata names the match."""
     names = pa.array(subject_ids, pa.string())
     arrays: dict[str, pa.Array] = {
         "t_ns": pa.array(rows.t_ns, pa.int64()),
@@ -54,6 +54,8 @@ def encode_states(rows: StateRows, subject_ids: list[str]) -> bytes:
         at = pa.array(owner, pa.int32(), mask=owner < 0)
         arrays["poss_subject_id"] = pa.DictionaryArray.from_arrays(at, names)
     metadata = {"algo_version": ALGO_VERSION, "metric": json.dumps(rows.metadata, sort_keys=True)}
+    if match_id:
+        metadata["match_id"] = match_id
     batch = pa.RecordBatch.from_arrays(list(arrays.values()), names=list(arrays))
     batch = batch.replace_schema_metadata(metadata)
     sink = pa.BufferOutputStream()
