@@ -13,10 +13,9 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from models.edge.kernel import EdgeKernel
-
 from actors.stadium_journal import Counters, Journal
 from cluster.snapshots import SnapshotStore
+from models.edge.kernel import EdgeKernel
 from models.errors import ConfigError, SchemaError
 from models.telemetry.raw import RawBatch, decode_raw
 from models.telemetry.roster import Roster

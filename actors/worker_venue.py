@@ -25,11 +25,11 @@ from models.events.envelope import Event, to_cloudevent
 from models.flows.pending import Backlog, Held, PendingConfig, Read, Work
 from models.flows.states import encode_states
 from models.latency import LatencyHistogram
+from models.readmodel_input import STATES_TYPE
 from models.telemetry.devices import index_of
 from models.telemetry.record import TelemetryRecord, decode_record
 from models.telemetry.roster import Roster
 
-STATES_TYPE: Final = "application/vnd.touchline.states"
 EVENT_TYPE: Final = "application/cloudevents+json"
 PIN_NS: Final = 60_000_000_000
 """A flow stays hot so long after a man-down event."""
