@@ -17,7 +17,6 @@ from urllib.parse import quote
 
 from actors.net_client import PREDICTION_TYPE
 from actors.stadium_journal import edge_stream
-from actors.worker_venue import STATES_TYPE
 from cluster import names
 from cluster.edge_settings import edge_config
 from cluster.eventlog.port import EventLog, StoredRecord
@@ -31,6 +30,7 @@ from models.edge.kernel import EdgeKernel
 from models.errors import ConfigError, SchemaError
 from models.flows.states import decode_states
 from models.flows.subjects import DeviceMap
+from models.readmodel_input import STATES_TYPE
 from models.telemetry.block import SampleBlock, concat_blocks
 from models.telemetry.devices import index_of
 from models.telemetry.kinds import Kind
