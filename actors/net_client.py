@@ -11,7 +11,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Hashable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +20,6 @@ from cluster.names import SERVE_APP
 from models.latency import LatencyHistogram
 from models.nets.contract import INPUT_SHAPES, NET_NAMES, OUTPUT_NAMES
 from models.nets.fallback import fallback_predict
-
-PREDICTION_TYPE: Final = "application/vnd.touchline.prediction+json"
 
 NetCall = Callable[[str, NDArray[np.float32]], NDArray[np.float32]]
 """(net name, inputs (B, *shape)) -> outputs (B, n). Blocks; any exception means that it failed."""

@@ -16,7 +16,7 @@ from cluster import names
 from cluster.eventlog.port import EventLog, Record
 from models.edge.effects import EdgeEffects, encode_health
 from models.errors import LogError
-from models.events.envelope import to_cloudevent
+from models.events.envelope import EVENT_TYPE, to_cloudevent
 from models.latency import LatencyHistogram
 from models.telemetry.decoded import Refusal
 from models.telemetry.quarantine import (
@@ -36,7 +36,6 @@ RAW_GROUP: Final = "edge"
 RAW_TYPE: Final = "application/vnd.touchline.raw"
 TELEMETRY_TYPE: Final = "application/vnd.touchline.telemetry"
 HEALTH_TYPE: Final = "application/vnd.touchline.device-health"
-EVENT_TYPE: Final = "application/cloudevents+json"
 ROSTER_TYPE: Final = "application/json"
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from actors.decisions import DecisionLog
-from actors.net_client import PREDICTION_TYPE, NetClient, Prediction
+from actors.net_client import NetClient, Prediction
 from actors.supervisor_health import AlarmConfig, HealthWatch, Tracker, worst_of
 from actors.worker_outbox import Outbox
 from actors.worker_venue import Stream, load_roster
@@ -18,6 +18,7 @@ from cluster.eventlog.port import EventLog
 from cluster.names import events_topic, insights_topic, roster_topic
 from models.errors import TouchlineError
 from models.policies.supervision import Finding, Health, SupervisionPolicy, Verb
+from models.readmodel_input import PREDICTION_TYPE
 
 _ROSTER: Final = roster_topic("")
 

@@ -16,7 +16,7 @@ from actors.net_client import NetTask, Prediction
 from cluster.eventlog.port import EventLog, Record
 from cluster.names import events_topic, health_topic
 from models.errors import OffsetError, SchemaError
-from models.events.envelope import Event, to_cloudevent
+from models.events.envelope import EVENT_TYPE, Event, to_cloudevent
 from models.nets.contract import (
     FAILURE_ALARM,
     FAILURE_HORIZON_S,
@@ -27,7 +27,6 @@ from models.telemetry.devices import index_of
 from models.telemetry.roster import Roster
 
 GROUP: Final = "supervisor"
-EVENT_TYPE: Final = "application/cloudevents+json"
 READ_RECORDS: Final = 64
 _SECOND_NS: Final = 1_000_000_000
 

@@ -3,12 +3,13 @@
 Owns completeness: what is answered here comes from the durable log and from nothing else.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from typing import Any
 
 import pyarrow.compute as pc
 
-from cluster.eventlog.port import EventLog, StoredRecord
+from cluster.eventlog.port import EventLog
+from cluster.eventlog.scan import records_now
 from cluster.names import events_topic, insights_topic, roster_topic
 from models.errors import TouchlineError
 from models.events.envelope import from_cloudevent
@@ -16,20 +17,6 @@ from models.flows.states import decode_states
 from models.readmodel_events import event_entry, selects
 from models.readmodel_input import STATES_TYPE
 from models.telemetry.roster import Roster
-
-BATCH = 1024
-
-
-def read_from(log: EventLog, topic: str, offset: int = 0) -> Iterator[StoredRecord]:
-    """Every record from `offset` (or the oldest left) to the end that the topic has now."""
-    info = log.describe(topic)
-    offset = max(offset, info.begin)
-    while offset < info.end:
-        records = log.read(topic, offset, max_records=BATCH)
-        if not records:
-            return
-        yield from records
-        offset = records[-1].offset + 1
 
 
 def events_from_log(
@@ -40,7 +27,7 @@ def events_from_log(
     begin = log.describe(topic).begin
     found: list[dict[str, Any]] = []
     reached = cursor
-    for stored in read_from(log, topic, cursor):
+    for stored in records_now(log, topic, cursor):
         reached = stored.offset + 1
         try:
             event = event_entry(stored.record.payload, stored.offset, stored.t_append_ns)
@@ -60,14 +47,14 @@ def dump_venue(log: EventLog, venue_id: str) -> dict[str, dict[str, Any]]:
     """match_id -> {"venue_id", "events", "finals"}; each event once, each subject's final row."""
     out: dict[str, dict[str, Any]] = {}
     newest_match = ""
-    for stored in read_from(log, roster_topic(venue_id)):
+    for stored in records_now(log, roster_topic(venue_id)):
         try:
             newest_match = Roster.from_json(stored.record.payload).match_id
         except TouchlineError:
             continue
         _match(out, venue_id, newest_match)
     seen: set[str] = set()
-    for stored in read_from(log, events_topic(venue_id)):
+    for stored in records_now(log, events_topic(venue_id)):
         event = from_cloudevent(stored.record.payload)
         if event.event_id not in seen:
             seen.add(event.event_id)
@@ -81,7 +68,7 @@ def _finals(
     log: EventLog, venue_id: str, newest_match: str
 ) -> dict[tuple[str, str], dict[str, Any]]:
     finals: dict[tuple[str, str], dict[str, Any]] = {}
-    for stored in read_from(log, insights_topic(venue_id)):
+    for stored in records_now(log, insights_topic(venue_id)):
         if stored.record.content_type != STATES_TYPE:
             continue
         table = decode_states(stored.record.payload)

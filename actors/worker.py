@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
-from actors.net_client import PREDICTION_TYPE, NetClient
+from actors.net_client import NetClient
 from actors.worker_outbox import Outbox
 from actors.worker_snapshots import SnapshotPort
 from actors.worker_venue import Kernel, Stream, Tools, VenueFlows, load_roster
@@ -23,6 +23,7 @@ from models.errors import FencedError, LogError, TouchlineError
 from models.flows.pending import PendingConfig, Priority, worst_ages_ns
 from models.latency import LatencyHistogram
 from models.policies.ownership import Assignment, VenueGrant, WorkerReport
+from models.readmodel_input import PREDICTION_TYPE
 from models.telemetry.roster import Roster
 
 STORE_TRIES: Final = 3

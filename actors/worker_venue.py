@@ -21,7 +21,7 @@ from actors.worker_snapshots import FlowSnapshot, SnapshotPort, flow_key, flow_s
 from cluster.eventlog.port import EventLog, Record, StoredRecord
 from cluster.names import events_topic, insights_topic, roster_topic, telemetry_topic
 from models.errors import LogError, OffsetError, SchemaError, TouchlineError
-from models.events.envelope import Event, to_cloudevent
+from models.events.envelope import EVENT_TYPE, Event, to_cloudevent
 from models.flows.pending import Backlog, Held, PendingConfig, Read, Work
 from models.flows.states import encode_states
 from models.latency import LatencyHistogram
@@ -30,7 +30,6 @@ from models.telemetry.devices import index_of
 from models.telemetry.record import TelemetryRecord, decode_record
 from models.telemetry.roster import Roster
 
-EVENT_TYPE: Final = "application/cloudevents+json"
 PIN_NS: Final = 60_000_000_000
 """A flow stays hot so long after a man-down event."""
 PINNING: Final = frozenset({"man_down"})

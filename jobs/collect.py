@@ -4,12 +4,13 @@ Events and final metrics are read from the log itself, whole, and not from any a
 the report and its digest cover is what is durable.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pyarrow.compute as pc
 
-from cluster.eventlog.port import EventLog, StoredRecord
+from cluster.eventlog.port import EventLog
+from cluster.eventlog.scan import records_now
 from cluster.names import events_topic, insights_topic
 from cluster.tiers import open_tier, totals
 from jobs.session import Session
@@ -38,22 +39,10 @@ def collect_facts(session: Session, usage: Mapping[str, float]) -> RunFacts:
     )
 
 
-def read_topic(log: EventLog, topic: str) -> Iterator[StoredRecord]:
-    """Every record that the topic holds now, in order."""
-    info = log.describe(topic)
-    offset = info.begin
-    while offset < info.end:
-        records = log.read(topic, offset, max_records=1024)
-        if not records:
-            return
-        yield from records
-        offset = records[-1].offset + 1
-
-
 def read_events(log: EventLog, venue_id: str) -> list[Event]:
     """Every event of the venue, each once."""
     found: dict[str, Event] = {}
-    for stored in read_topic(log, events_topic(venue_id)):
+    for stored in records_now(log, events_topic(venue_id)):
         event = from_cloudevent(stored.record.payload)
         found.setdefault(event.event_id, event)
     return list(found.values())
@@ -62,7 +51,7 @@ def read_events(log: EventLog, venue_id: str) -> list[Event]:
 def read_finals(log: EventLog, venue_id: str) -> list[dict[str, Any]]:
     """The final state row of every subject of the venue, as a dictionary."""
     rows: dict[str, dict[str, Any]] = {}
-    for stored in read_topic(log, insights_topic(venue_id)):
+    for stored in records_now(log, insights_topic(venue_id)):
         if stored.record.content_type != STATES_TYPE:
             continue
         table = decode_states(stored.record.payload)

@@ -6,17 +6,15 @@ which a roster was appended parts the raw records of two matches. Other records 
 """
 
 import logging
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from cluster.eventlog.port import EventLog, StoredRecord
+from cluster.eventlog.port import EventLog
+from cluster.eventlog.scan import records_of
 from cluster.names import roster_topic
 from models.errors import ConfigError
 from models.telemetry.roster import Roster
 
-PAGE_RECORDS: Final = 256
-PAGE_BYTES: Final = 8 << 20
 _RAW: Final = "raw/"
 _log = logging.getLogger("touchline.roll")
 
@@ -71,20 +69,6 @@ def matches_in(log: EventLog, venue_id: str) -> list[Span]:
         if known.setdefault(span.match_id, span) is not span:
             _log.warning("%s: match %s is played again and is not rolled", topic, span.match_id)
     return list(known.values())
-
-
-def records_of(log: EventLog, topic: str, begin: int, end: int) -> Iterator[StoredRecord]:
-    """The records of `topic` in [begin, end), page by page. Raises LogError, OffsetError."""
-    offset = begin
-    while offset < end:
-        page = log.read(topic, offset, PAGE_RECORDS, PAGE_BYTES)
-        if not page:
-            return
-        for stored in page:
-            if stored.offset >= end:
-                return
-            yield stored
-        offset = page[-1].offset + 1
 
 
 def offset_at(log: EventLog, topic: str, t_append_ns: int) -> int:

@@ -15,22 +15,22 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 from urllib.parse import quote
 
-from actors.net_client import PREDICTION_TYPE
 from actors.stadium_journal import edge_stream
 from cluster import names
 from cluster.edge_settings import edge_config
 from cluster.eventlog.port import EventLog, StoredRecord
+from cluster.eventlog.scan import records_of
 from cluster.settings import Settings
 from cluster.tier_files import GROUP_ROWS, TierWriter
 from cluster.tiers import Manifest, TierStorage, last_manifest, put_state
-from jobs.roll_log import Span, offset_at, records_of
+from jobs.roll_log import Span, offset_at
 from models.edge.config import EdgeConfig
 from models.edge.effects import decode_health
 from models.edge.kernel import EdgeKernel
 from models.errors import ConfigError, SchemaError
 from models.flows.states import decode_states
 from models.flows.subjects import DeviceMap
-from models.readmodel_input import STATES_TYPE
+from models.readmodel_input import PREDICTION_TYPE, STATES_TYPE
 from models.telemetry.block import SampleBlock, concat_blocks
 from models.telemetry.devices import index_of
 from models.telemetry.kinds import Kind

@@ -7,7 +7,10 @@ effect is recognised by every sink. `seq` counts the effects of the stream (one 
 import hashlib
 import json
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Final
+
+EVENT_TYPE: Final = "application/cloudevents+json"
+"""Content type of `to_cloudevent`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,10 +14,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from actors.net_client import PREDICTION_TYPE
 from actors.stadium_journal import Journal
 from actors.worker_snapshots import flow_stream
-from actors.worker_venue import EVENT_TYPE, STATES_TYPE
 from cluster import names
 from cluster.eventlog.port import EventLog, Record
 from cluster.eventlog.sqlite import SqliteLog
@@ -26,9 +24,10 @@ from cluster.tier_files import read_kind
 from cluster.tiers import all_manifests, open_tier
 from models.edge.config import EdgeConfig
 from models.edge.kernel import EdgeKernel
-from models.events.envelope import to_cloudevent
+from models.events.envelope import EVENT_TYPE, to_cloudevent
 from models.flows.kernel import FlowKernel
 from models.flows.states import encode_states
+from models.readmodel_input import PREDICTION_TYPE, STATES_TYPE
 from models.simulator.match import MatchConfig, MatchSimulator
 from models.telemetry.decoded import Refusal
 from models.telemetry.devices import index_of
