@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 KERNELS := $(VENV)/.kernels
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint unit ray e2e sim bench clean
+.PHONY: help setup demo test lint unit ray e2e sim bench bench-peers clean
 
 help:  ## What can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -48,6 +48,9 @@ e2e: setup  ## Tests of real processes, HTTP and browser
 
 bench: setup  ## Throughput, latency, CPU per stage and memory, as JSON (ARGS="--quick")
 	@$(PY) -m tests.bench.run $(ARGS)
+
+bench-peers: setup  ## Our kernel beside other engines on one workload (needs the contest; ARGS="--all")
+	@$(PY) -m tests.bench.peers.run $(ARGS)
 
 train: setup  ## Train and register the nets from the simulator
 	$(PY) -m jobs.train
