@@ -1,0 +1,56 @@
+"""How far the newest few values, as a shape, are from the nearest earlier one of the same row.
+
+A ring of the latest values is kept; every stretch of it is a shape. The distance is Euclidean, as
+in KNN-CAD (Burnaev & Ishimtsev 2016) with one neighbour. Any unit, one row per quantity.
+"""
+
+from typing import Final
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+LENGTH: Final = 6
+PAST: Final = 1024
+_HEAD, _COUNT, _RUN = range(PAST, PAST + 3)
+SHAPE_WIDTH: Final = PAST + 3
+
+
+@njit(cache=True)
+def shape_step(s: NDArray[np.float64], value: float) -> float:
+    """Take `value`; the distance of the newest shape, 0 while there is nothing to compare with.
+
+    s (SHAPE_WIDTH,) zeros at first: ring, place of the next value, how many there are, how many
+    since the last gap. Shapes that overlap the newest one are left out.
+    """
+    head, count = int(s[_HEAD]), int(s[_COUNT])
+    s[head] = value
+    s[_HEAD] = head + 1 if head + 1 < PAST else 0
+    count = min(count + 1, PAST)
+    s[_COUNT] = count
+    s[_RUN] = min(s[_RUN] + 1.0, PAST)
+    if s[_RUN] < LENGTH or count < 2 * LENGTH:
+        return 0.0
+    nearest = np.inf
+    for back in range(LENGTH, count - LENGTH + 1):
+        total = 0.0
+        for j in range(LENGTH):
+            new, old = head - j, head - back - j
+            if new < 0:
+                new += PAST
+            if old < 0:
+                old += PAST
+            apart = s[new] - s[old]
+            total += apart * apart
+            if total >= nearest:
+                break
+        nearest = min(nearest, total)
+        if nearest == 0.0:
+            break
+    return np.sqrt(nearest)
+
+
+@njit(cache=True)
+def forget_run(s: NDArray[np.float64]) -> None:
+    """A gap: no shape reaches over it."""
+    s[_RUN] = 0.0
