@@ -51,11 +51,11 @@ class AnomalyConfig:
     likelihood: float = 10_000.0
     slow: float = 2000.0
     long: float = 1000.0
-    short: float = 20.0
+    short: float = 40.0
     warm_up: int = 60
     rest: int = 100
     rise: float = 0.75
-    floor: float = 0.02
+    floor: float = 0.05
     gap: float = 10.0
     seasonal: bool = True
 

@@ -21,7 +21,8 @@ def shape_step(s: NDArray[np.float64], value: float) -> float:
     """Take `value`; the distance of the newest shape, 0 while there is nothing to compare with.
 
     s (SHAPE_WIDTH,) zeros at first: ring, place of the next value, how many there are, how many
-    since the last gap. Shapes that overlap the newest one are left out.
+    since the last gap. Shapes within two lengths
+    of the newest one are left out: they are the same event.
     """
     head, count = int(s[_HEAD]), int(s[_COUNT])
     s[head] = value
@@ -29,10 +30,10 @@ def shape_step(s: NDArray[np.float64], value: float) -> float:
     count = min(count + 1, PAST)
     s[_COUNT] = count
     s[_RUN] = min(s[_RUN] + 1.0, PAST)
-    if s[_RUN] < LENGTH or count < 2 * LENGTH:
+    if s[_RUN] < LENGTH or count < 3 * LENGTH:
         return 0.0
     nearest = np.inf
-    for back in range(LENGTH, count - LENGTH + 1):
+    for back in range(2 * LENGTH, count - LENGTH + 1):
         total = 0.0
         for j in range(LENGTH):
             new, old = head - j, head - back - j

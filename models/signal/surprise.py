@@ -1,7 +1,7 @@
 """How unusual a quantity is by its own past: a tail probability from a fading histogram.
 
-Bins are logarithmic in the distance from 0, to both sides, in units of the first distance that was
-not 0: no scale has to be known, and both a quantity that hardly moves and one with a heavy tail are
+Bins are logarithmic in the distance from 0, to both sides, in units of (about) the first distance
+that was not 0: no scale has to be known, and both a quantity that hardly moves and one with a heavy tail are
 judged by rank. Beyond everything seen, each doubling of the largest distance adds `FAR_WEIGHT`.
 The result is -log10 of a probability: 0 as usual, 2 once in a hundred values. Any unit, one row per
 quantity. (Rank against own history as in conformal detectors, Laxhammar & Falkman 2014.)
@@ -14,7 +14,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 PER_OCTAVE: Final = 4
-OCTAVES: Final = 32
+OCTAVES: Final = 40
 SIDE: Final = PER_OCTAVE * OCTAVES
 BINS: Final = 2 * SIDE
 _WEIGHT, _TOTAL, _UNIT, _HIGH, _LOW = range(BINS, BINS + 5)
@@ -22,12 +22,15 @@ SURPRISE_WIDTH: Final = BINS + 5
 FAR_WEIGHT: Final = 1.0
 FAR_OCTAVES: Final = 6.0
 _MIDDLE: Final = SIDE // 2
+_CENTRE: Final = 2.0 ** (-0.5 / PER_OCTAVE)
+"""Puts the first distance into the middle of its bin: values that repeat, or double, do not sit on
+the edge of one."""
 _RENORM: Final = 1e12
 
 
 @njit(cache=True)
 def _bin_of(value: float, unit: float) -> int:
-    """0 far below ... BINS - 1 far above; distances within 2^-16 units of 0 are one bin a side."""
+    """0 far below ... BINS - 1 far above; distances within 2^-20 units of 0 are one bin a side."""
     size = abs(value)
     place = 0.0
     if size > 0.0:
@@ -60,7 +63,7 @@ def surprise_step(s: NDArray[np.float64], value: float, keep: float, two_sided: 
     if s[_WEIGHT] == 0.0:
         s[_WEIGHT] = 1.0
     if s[_UNIT] == 0.0 and value != 0.0:
-        s[_UNIT] = abs(value)
+        s[_UNIT] = abs(value) * _CENTRE
     place = _bin_of(value, s[_UNIT])
     above, below = 0.0, 0.0
     for i in range(place + 1, BINS):
