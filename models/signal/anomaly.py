@@ -42,10 +42,11 @@ _PLACE, _TIDE, _ROUGH, _FORM = range(4)
 
 @dataclass(frozen=True, slots=True)
 class AnomalyConfig:
-    """All in values (samples). half_life: after which a value weighs half in the surprises; likelihood
-    half life of the usual mean surprise; slow, long, short: memory of the means; warm_up: no score
+    """All in values (samples). half_life: after it a value weighs half in the surprises; likelihood:
+    the same for the usual mean surprise; slow, long, short: memory of the means; warm_up: no score
     before; rest: for how long an onset must rise by `rise` to be said again; `floor` is added to
-    the variance of the surprise; a pause longer than `gap` usual steps cuts shapes."""
+    the variance of the surprise; a pause longer than `gap` usual steps cuts shapes. Not `seasonal`:
+    the season's place is taken by the slow mean."""
 
     half_life: float = 2000.0
     likelihood: float = 10_000.0

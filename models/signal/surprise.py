@@ -1,7 +1,7 @@
 """How unusual a quantity is by its own past: a tail probability from a fading histogram.
 
-Bins are logarithmic in the distance from 0, to both sides, in units of (about) the first distance
-that was not 0: no scale has to be known, and both a quantity that hardly moves and one with a heavy tail are
+Bins are logarithmic in the distance from 0, to both sides, in units of the first distance that was
+not 0: no scale has to be known, and both a quantity that hardly moves and one with a heavy tail are
 judged by rank. Beyond everything seen, each doubling of the largest distance adds `FAR_WEIGHT`.
 The result is -log10 of a probability: 0 as usual, 2 once in a hundred values. Any unit, one row per
 quantity. (Rank against own history as in conformal detectors, Laxhammar & Falkman 2014.)
