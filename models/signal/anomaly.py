@@ -157,6 +157,20 @@ def anomaly_steps(
         onset[i] = _onset(s, score[i], c)
 
 
+@njit(cache=True)
+def expected_ranges(
+    state: NDArray[np.float64], row: NDArray[np.int32], rare: float
+) -> NDArray[np.float64]:
+    """(2, n): the quantiles `rare` and 1 - `rare` of what each row has seen, as of its slow mean."""
+    found = np.empty((2, len(row)))
+    for i in range(len(row)):
+        s = state[row[i]]
+        place = s[_VIEWS : _VIEWS + SURPRISE_WIDTH]
+        found[0, i] = s[_SLOW] + quantile(place, rare)
+        found[1, i] = s[_SLOW] + quantile(place, 1.0 - rare)
+    return found
+
+
 class AnomalyDetector:
     """`rows` independent series."""
 
@@ -180,11 +194,9 @@ class AnomalyDetector:
         )
         return score, onset
 
-    def expected(self, row: int, share: float = 0.98) -> tuple[float, float]:
-        """Between which values `share` of the row's weight lies, by its slow mean; NaN if new."""
-        place = self._state[row, _VIEWS : _VIEWS + SURPRISE_WIDTH]
-        slow, rare = self._state[row, _SLOW], (1.0 - share) / 2.0
-        return slow + quantile(place, rare), slow + quantile(place, 1.0 - rare)
+    def expected(self, row: NDArray[np.int32], share: float = 0.98) -> NDArray[np.float64]:
+        """(2, n): between which values `share` of each row's weight lies; NaN where new."""
+        return expected_ranges(self._state, row.astype(np.int32), (1.0 - share) / 2.0)
 
     def state_bytes(self) -> int:
         """Bytes of state of all rows."""
