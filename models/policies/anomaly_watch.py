@@ -2,7 +2,7 @@
 
 Each watched column of each device is a series of means over `BUCKET_S`; `signal.anomaly` scores
 them. An onset is said if the mean also leaves what 98 % of the series lay in by an amount that
-matters (`COLUMNS`), and if it is one device's matter: what hits a fifth of the devices at once is
+matters (`COLUMNS`), and if it is one device's matter: what hits a twelfth of the devices at once is
 the feed's. One anomaly per device and bucket, none of the same device and column for
 `quiet_s`, a bounded number per minute. The edge's rules know fixed limits; this knows the device.
 
@@ -25,7 +25,7 @@ from models.signal.anomaly import AnomalyConfig, AnomalyDetector
 BUCKET_S: Final = 5
 BUCKET_NS: Final = BUCKET_S * 1_000_000_000
 COLUMNS: Final[dict[str, float]] = {
-    "loss_ewma": 0.06, "rate_ratio": 0.25, "batt_v": 0.03, "rssi_dbm": 4.0, "spike_rate": 0.005,
+    "loss_ewma": 0.08, "rate_ratio": 0.25, "batt_v": 0.03, "rssi_dbm": 4.0, "spike_rate": 0.005,
     "noise_ratio": 0.5, "clock_offset_ns": 4e7, "clock_ppm": 60.0,
 }
 """Watched columns of the health row, and by how much, in their unit, a mean must leave the expected
@@ -33,7 +33,10 @@ range to matter."""
 NAMES: Final = tuple(COLUMNS)
 _PICK: Final = np.array([HEALTH_COLUMNS.index(name) for name in NAMES])
 _LEAST: Final = np.array(list(COLUMNS.values()))
+_RATE: Final = NAMES.index("rate_ratio")
 WIDTH: Final = len(NAMES)
+RATED_HZ: Final = 5.0
+"""As at the edge: of slower devices one sample falls now into this second, now into the next."""
 
 
 class Side(StrEnum):
@@ -44,9 +47,10 @@ class Side(StrEnum):
 
 
 def health_detector() -> AnomalyConfig:
-    """Memories in buckets of five seconds: two minutes of warm-up and rest, an hour of past."""
+    """In buckets of five seconds: two minutes of warm-up and of rest, shapes of 21 minutes."""
     return AnomalyConfig(
-        half_life=2000.0, slow=400.0, long=200.0, short=8.0, warm_up=24, rest=24, seasonal=False,
+        half_life=2000.0, slow=400.0, long=200.0, short=8.0, warm_up=24, rest=24, past=256,
+        seasonal=False,
     )
 
 
@@ -57,8 +61,8 @@ class WatchConfig:
 
     enter: float = 3.5
     quiet_s: float = 120.0
-    shared: float = 0.2
-    shared_least: int = 3
+    shared: float = 0.08
+    shared_least: int = 4
     most: int = 6
     most_s: float = 60.0
     detector: AnomalyConfig = field(default_factory=health_detector)
@@ -86,13 +90,18 @@ class DeviceAnomaly:
 
 
 class AnomalyWatch:
-    """unit (D,) int: which roster rows are sensors of one device. `counts`: onsets that were not
-    said, by why, and health rows that came too late."""
+    """unit (D,) int: which roster rows are sensors of one device; rate_hz (D,) their nominal rates:
+    the rate of slower ones than `RATED_HZ` is not watched. `counts`: onsets that were not said, by
+    why, and health rows that came too late."""
 
-    def __init__(self, unit: NDArray[np.int32], config: WatchConfig | None = None) -> None:
+    def __init__(
+        self, unit: NDArray[np.int32], rate_hz: NDArray[np.float64],
+        config: WatchConfig | None = None,
+    ) -> None:
         self.config = config or WatchConfig()
         devices = len(unit)
         self._unit = unit.astype(np.int32)
+        self._slow = rate_hz < RATED_HZ
         self._units = int(unit.max()) + 1 if devices else 0
         self._detector = AnomalyDetector(devices * WIDTH, self.config.detector)
         self._rows = np.arange(devices * WIDTH, dtype=np.int32)
@@ -143,6 +152,7 @@ class AnomalyWatch:
 
     def _take(self, device: NDArray[np.int32], values: NDArray[np.float32]) -> None:
         row = values[_PICK].T.astype(np.float64)
+        row[self._slow[device], _RATE] = np.nan
         known = np.isfinite(row)
         np.add.at(self._sum, device, np.where(known, row, 0.0))
         np.add.at(self._count, device, known)

@@ -11,25 +11,25 @@ from numba import njit
 from numpy.typing import NDArray
 
 LENGTH: Final = 6
-PAST: Final = 1024
-_HEAD, _COUNT, _RUN = range(PAST, PAST + 3)
-SHAPE_WIDTH: Final = PAST + 3
+SHAPE_HEAD: Final = 3
+_HEAD, _COUNT, _RUN = range(SHAPE_HEAD)
 
 
 @njit(cache=True)
 def shape_step(s: NDArray[np.float64], value: float) -> float:
     """Take `value`; the distance of the newest shape, 0 while there is nothing to compare with.
 
-    s (SHAPE_WIDTH,) zeros at first: ring, place of the next value, how many there are, how many
-    since the last gap. Shapes within two lengths
+    s (SHAPE_HEAD + past,) zeros at first: place of the next value, how many there are, how many
+    since the last gap; then the ring. Shapes within two lengths
     of the newest one are left out: they are the same event.
     """
+    past, ring = len(s) - SHAPE_HEAD, s[SHAPE_HEAD:]
     head, count = int(s[_HEAD]), int(s[_COUNT])
-    s[head] = value
-    s[_HEAD] = head + 1 if head + 1 < PAST else 0
-    count = min(count + 1, PAST)
+    ring[head] = value
+    s[_HEAD] = head + 1 if head + 1 < past else 0
+    count = min(count + 1, past)
     s[_COUNT] = count
-    s[_RUN] = min(s[_RUN] + 1.0, PAST)
+    s[_RUN] = min(s[_RUN] + 1.0, past)
     if s[_RUN] < LENGTH or count < 3 * LENGTH:
         return 0.0
     nearest = np.inf
@@ -38,10 +38,10 @@ def shape_step(s: NDArray[np.float64], value: float) -> float:
         for j in range(LENGTH):
             new, old = head - j, head - back - j
             if new < 0:
-                new += PAST
+                new += past
             if old < 0:
-                old += PAST
-            apart = s[new] - s[old]
+                old += past
+            apart = ring[new] - ring[old]
             total += apart * apart
             if total >= nearest:
                 break
