@@ -17,6 +17,7 @@ from actors.worker_venue import Stream, load_roster
 from cluster.eventlog.port import EventLog
 from cluster.names import events_topic, insights_topic, roster_topic
 from models.errors import TouchlineError
+from models.policies.pipeline_watch import PipelineWatch
 from models.policies.supervision import Finding, Health, SupervisionPolicy, Verb
 from models.readmodel_input import PREDICTION_TYPE
 
@@ -67,7 +68,8 @@ class Supervisor:
         self._probed_ns = self._discovered_ns = 0
         self._health: dict[str, str] = {}
         self._congested = False
-        self.alarms = self.restarts = 0
+        self._pipeline = PipelineWatch()
+        self.alarms = self.anomalies = self.restarts = 0
         self.error = ""
 
     def step(self) -> bool:
@@ -92,6 +94,7 @@ class Supervisor:
         """How it stands, as JSON values."""
         return {
             "venues": sorted(self._watches), "alarms": self.alarms, "restarts": self.restarts,
+            "anomalies": self.anomalies,
             "targets": dict(self._health), "error": self.error,
             "nets": dict(self._ports.nets.counters), "decisions": list(self.decisions.recent),
             "unreadable": sum(watch.unreadable for watch in self._watches.values()),
@@ -122,6 +125,9 @@ class Supervisor:
             if self._ports.nets.busy(venue_id):
                 continue
             tasks = watch.read()
+            for record in watch.anomalies.take():
+                self.anomalies += 1
+                self._outbox.put(events_topic(venue_id), record, 0)
             self._ports.nets.submit(tasks)
             moved = moved or bool(tasks)
         predictions = self._ports.nets.poll()
@@ -154,6 +160,8 @@ class Supervisor:
             self._health[target] = str(health)
             findings.append(Finding(target, health, str(facts.get("error", ""))[:200]))
             self._watch_lag(facts)
+            for anomaly in self._pipeline.handle(target, facts, now_ns):
+                self.decisions.note("pipeline_anomaly", anomaly.reason, anomaly.detail())
         for action in self._policy.decide(findings, now_ns):
             detail = {"target": action.target, "detail": action.detail}
             self.decisions.note(str(action.verb), action.reason, detail)

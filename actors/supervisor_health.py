@@ -1,8 +1,9 @@
 """HealthWatch: one venue's device health, turned into questions to the failure net and into alarms.
 
-Tails device-health/<venue>, keeps the trends, and every `every_ns` of event time asks the net about
-each device. An alarm is an event `device_failure_predicted` of the device's own stream, numbered by
-its second of event time, so that a supervisor that is started again cannot raise it twice.
+Tails device-health/<venue>, keeps the trends, hands the rows to `DeviceAnomalies`, and every
+`every_ns` of event time asks the net about each device. An alarm is an event
+`device_failure_predicted` of the device's own stream, numbered by its second of event time, so that
+a supervisor that is started again cannot raise it twice.
 """
 
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from actors.net_client import NetTask, Prediction
+from actors.supervisor_anomaly import DeviceAnomalies
 from cluster.eventlog.port import EventLog, Record
 from cluster.names import events_topic, health_topic
 from models.errors import OffsetError, SchemaError
@@ -69,6 +71,7 @@ class HealthWatch:
         self._quiet_until_ns: dict[str, int] = {}
         self.next_offset = log.describe(self._topic).begin
         self.unreadable = 0
+        self.anomalies = DeviceAnomalies(log, roster)
 
     def read(self) -> list[NetTask]:
         """Read on; the questions that are due. Raises LogError."""
@@ -83,12 +86,13 @@ class HealthWatch:
         for one in stored:
             self.next_offset = one.offset + 1
             try:
-                newest_ns = self._push(self._decode(one.record.payload))
+                tell = one.offset >= self._asked_before
+                newest_ns = self._push(self._decode(one.record.payload), tell)
             except (SchemaError, KeyError, pa.ArrowInvalid):
                 self.unreadable += 1
                 continue
             # Trends are built up again after a restart; questions are not asked again.
-            if newest_ns >= self._next_ask_ns and one.offset >= self._asked_before:
+            if newest_ns >= self._next_ask_ns and tell:
                 every_ns = self._config.every_ns
                 self._next_ask_ns = (newest_ns // every_ns + 1) * every_ns
                 tasks += self._ask(newest_ns)
@@ -111,8 +115,8 @@ class HealthWatch:
 
     # -- inside ------------------------------------------------------------------------------------
 
-    def _push(self, table: pa.Table) -> int:
-        """Take in health rows; the newest event time in them. Raises KeyError."""
+    def _push(self, table: pa.Table, tell: bool) -> int:
+        """Take in health rows; the newest event time in them. Raises KeyError, LogError."""
         if not table.num_rows:
             return 0
         rows = self._rows(table)
@@ -121,7 +125,9 @@ class HealthWatch:
         known = (rows >= 0) & (rows < len(self._seen))
         order = np.argsort(t_ns[known], kind="stable")
         device = rows[known][order]
-        self._tracker.push(device, t_ns[known][order], values[:, known][:, order])
+        times, ordered = t_ns[known][order], values[:, known][:, order]
+        self._tracker.push(device, times, ordered)
+        self.anomalies.handle(device, times, ordered, tell)
         self._seen[device] = True
         return int(t_ns.max())
 

@@ -31,7 +31,7 @@ _EVENT_CLASS: Final = {
     "collision": PERFORMANCE, "jump": PERFORMANCE, "fall": PERFORMANCE,
     "change_of_direction": PERFORMANCE, "high_intensity_bout": PERFORMANCE, "sprint": TRACKING,
     "pass": ON_BALL, "shot": ON_BALL, "kick": ON_BALL, "possession_gain": ON_BALL,
-    "ball_out": ON_BALL, "goal_candidate": ON_BALL,
+    "ball_out": ON_BALL, "goal_candidate": ON_BALL, "device_anomaly": DEVICE,
 }
 _CLAIMED: Final = {"tracking": TRACKING, "physical": PERFORMANCE, "on_the_ball": ON_BALL}
 _HEALTH_WORDS: Final = ("hr_", "rr_", "fatigue", "dbal", "wbal", "trimp", "heart", "tilt")

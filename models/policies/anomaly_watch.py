@@ -2,9 +2,10 @@
 
 Each watched column of each device is a series of means over `BUCKET_S`; `signal.anomaly` scores
 them. An onset is said if the mean also leaves what 98 % of the series lay in by an amount that
-matters (`COLUMNS`), and if it is one device's matter: what hits a twelfth of the devices at once is
-the feed's. One anomaly per device and bucket, none of the same device and column for
-`quiet_s`, a bounded number per minute. The edge's rules know fixed limits; this knows the device.
+matters (`COLUMNS`), and if it is one device's matter: what hits 6 % of the devices, and at least
+four, at once is the feed's. One anomaly per device and bucket, none of the same device and column
+for `quiet_s`, a bounded number per minute. The edge's rules know fixed limits; this knows the
+device.
 
 Buckets end when a row of a later one comes, for all devices: rows that come after are left out.
 Depends on the rows and their order, not on how they were cut into calls.
@@ -25,7 +26,7 @@ from models.signal.anomaly import AnomalyConfig, AnomalyDetector
 BUCKET_S: Final = 5
 BUCKET_NS: Final = BUCKET_S * 1_000_000_000
 COLUMNS: Final[dict[str, float]] = {
-    "loss_ewma": 0.08, "rate_ratio": 0.25, "batt_v": 0.03, "rssi_dbm": 4.0, "spike_rate": 0.005,
+    "loss_ewma": 0.08, "rate_ratio": 0.25, "batt_v": 0.03, "rssi_dbm": 2.5, "spike_rate": 0.005,
     "noise_ratio": 0.5, "clock_offset_ns": 4e7, "clock_ppm": 60.0,
 }
 """Watched columns of the health row, and by how much, in their unit, a mean must leave the expected
@@ -33,6 +34,7 @@ range to matter."""
 NAMES: Final = tuple(COLUMNS)
 _PICK: Final = np.array([HEALTH_COLUMNS.index(name) for name in NAMES])
 _LEAST: Final = np.array(list(COLUMNS.values()))
+_SHARE: Final = 0.98
 _RATE: Final = NAMES.index("rate_ratio")
 WIDTH: Final = len(NAMES)
 RATED_HZ: Final = 5.0
@@ -59,9 +61,9 @@ class WatchConfig:
     """`enter`: score of an onset from which it is said; `shared`: share of devices, of at least
     `shared_least`, from which on it is the feed's matter; `most` in `most_s`: bound of the rate."""
 
-    enter: float = 3.5
+    enter: float = 2.5
     quiet_s: float = 120.0
-    shared: float = 0.08
+    shared: float = 0.06
     shared_least: int = 4
     most: int = 6
     most_s: float = 60.0
@@ -131,7 +133,7 @@ class AnomalyWatch:
 
     def snapshot(self) -> bytes:
         """All state, exact."""
-        arrays = {
+        arrays: dict[str, NDArray[Any]] = {
             "sum": self._sum, "count": self._count, "quiet": self._quiet_until_ns,
             "said": self._said_ns, "detector": np.frombuffer(self._detector.snapshot(), np.uint8),
         }
@@ -164,9 +166,9 @@ class AnomalyWatch:
         t_ns = (self._bucket + 1) * BUCKET_NS
         with np.errstate(invalid="ignore"):
             mean = np.where(self._count > 0, self._sum / np.maximum(self._count, 1.0), np.nan)
-        heard = self._count.any(axis=1)
+        heard = np.flatnonzero(self._count.sum(axis=1))
         self._sum[:], self._count[:] = 0.0, 0.0
-        low, high = self._detector.expected(self._rows)
+        low, high = self._detector.expected(self._rows, _SHARE)
         when = np.full(len(self._rows), t_ns)
         onset = self._detector.handle(self._rows, when, mean.ravel())[1].reshape(mean.shape)
         low, high = low.reshape(mean.shape), high.reshape(mean.shape)
@@ -185,7 +187,7 @@ class AnomalyWatch:
         ]
         return self._say(candidates, t_ns)
 
-    def _is_of_the_feed(self, devices: NDArray[np.intp], heard: NDArray[np.bool_]) -> bool:
+    def _is_of_the_feed(self, devices: NDArray[np.intp], heard: NDArray[np.intp]) -> bool:
         hit = len(np.unique(self._unit[devices]))
         there = len(np.unique(self._unit[heard]))
         if hit < max(self.config.shared_least, self.config.shared * there):

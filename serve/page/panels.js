@@ -8,7 +8,7 @@ const GROUPS = [
   ["run", "Running", ["sprint", "acceleration", "deceleration", "high_intensity_bout", "change_of_direction"]],
   ["contact", "Contact", ["impact", "collision", "fall", "man_down", "jump"]],
   ["fatigue", "Fatigue", ["fatigue_amber", "fatigue_red", "fatigue_clear"]],
-  ["device", "Devices", ["device_degraded", "device_failed", "device_recovered", "device_failure_predicted", "feed_gap", "feed_restored", "clock_fault"]],
+  ["device", "Devices", ["device_degraded", "device_failed", "device_recovered", "device_failure_predicted", "feed_gap", "feed_restored", "clock_fault", "device_anomaly"]],
 ];
 const QUIET = new Set(["kick", "possession_gain", "change_of_direction", "acceleration", "deceleration"]);
 const LOOK = {
@@ -18,7 +18,7 @@ const LOOK = {
   kick: ["•", "Kick"], pass: ["→", "Pass"], shot: ["➤", "Shot"], goal_candidate: ["◉", "Goal candidate"], ball_out: ["▭", "Ball out"], possession_gain: ["◐", "Possession"],
   fatigue_amber: ["▲", "Fatigue amber"], fatigue_red: ["■", "Fatigue red"], fatigue_clear: ["●", "Fatigue clear"],
   device_degraded: ["◍", "Device degraded"], device_failed: ["⊘", "Device failed"], device_recovered: ["✓", "Device recovered"], device_failure_predicted: ["◔", "Failure predicted"],
-  feed_gap: ["⌁", "Feed gap"], feed_restored: ["✓", "Feed restored"], clock_fault: ["◷", "Clock fault"],
+  feed_gap: ["⌁", "Feed gap"], feed_restored: ["✓", "Feed restored"], clock_fault: ["◷", "Clock fault"], device_anomaly: ["◇", "Device anomaly"],
 };
 const URGENT = new Set(["man_down", "goal_candidate", "fatigue_red", "feed_gap", "device_failed"]);
 const RAIL = 80, HELD = 1500;

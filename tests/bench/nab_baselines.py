@@ -21,7 +21,7 @@ def robust_z(value: Array, window: int) -> Array:
     their medians: without that bound a series that mostly stands still has no z.
     """
     score = np.zeros(len(value))
-    typical, count = 0.0, 0
+    typical = 0.0
     for i in range(10, len(value)):
         past = value[max(0, i - window) : i]
         middle = np.median(past)
@@ -29,8 +29,7 @@ def robust_z(value: Array, window: int) -> Array:
         off = abs(value[i] - middle)
         if off > 0.0:
             score[i] = off / spread if spread > 0.0 else 1e6
-        count += 1
-        typical += (off - typical) / count
+        typical += (off - typical) / (i - 9)
     return score
 
 
