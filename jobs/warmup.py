@@ -12,6 +12,7 @@ from models.edge.config import EdgeConfig
 from models.edge.kernel import EdgeKernel
 from models.flows.config import FlowConfig
 from models.flows.kernel import FlowKernel
+from models.policies.anomaly_watch import AnomalyWatch
 from models.simulator.match import MatchConfig, MatchSimulator
 from models.telemetry.raw import RawBatch
 
@@ -24,6 +25,9 @@ def warm_up() -> float:
     simulator = MatchSimulator(MatchConfig(seed=1, duration_s=SECONDS))
     edge = EdgeKernel(simulator.roster, EdgeConfig())
     flows = FlowKernel(simulator.roster, FlowConfig())
+    devices = simulator.roster.devices
+    rate_hz = np.array([device.rate_hz for device in devices], np.float64)
+    watch = AnomalyWatch(np.arange(len(devices), dtype=np.int32), rate_hz)
     everyone = np.arange(len(simulator.roster.subjects), dtype=np.int32)
     for cursor in range(simulator.chunks):
         blocks = simulator.chunk(cursor)
@@ -31,6 +35,8 @@ def warm_up() -> float:
         last = cursor == simulator.chunks - 1
         effects = edge.handle(RawBatch("warmup", cursor, now_ns, blocks, {}, end=last))
         flows.handle(effects.records, everyone)
+        for rows in effects.health:
+            watch.handle(rows.device, rows.t_ns, rows.values)
     edge.restore(edge.snapshot())
     flows.restore(flows.snapshot(everyone))
     return time.perf_counter() - start
