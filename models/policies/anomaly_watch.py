@@ -1,7 +1,7 @@
 """Which anomalies of device health are worth saying: decides purely, from the edge's health rows.
 
 Each watched column of each device is a series of means over `BUCKET_S`; `signal.anomaly` scores
-them. An onset is said if the mean also leaves what 98 % of the series lay in by an amount that
+them. A high score is said if the mean also leaves what 98 % of the series lay in by an amount that
 matters (`COLUMNS`), and if it is one device's matter: what hits 6 % of the devices, and at least
 four, at once is the feed's. One anomaly per device and bucket, none of the same device and column
 for `quiet_s`, a bounded number per minute. The edge's rules know fixed limits; this knows the
@@ -58,10 +58,10 @@ def health_detector() -> AnomalyConfig:
 
 @dataclass(frozen=True, slots=True)
 class WatchConfig:
-    """`enter`: score of an onset from which it is said; `shared`: share of devices, of at least
+    """`enter`: score from which it is said; `shared`: share of devices, of at least
     `shared_least`, from which on it is the feed's matter; `most` in `most_s`: bound of the rate."""
 
-    enter: float = 2.5
+    enter: float = 3.0
     quiet_s: float = 120.0
     shared: float = 0.06
     shared_least: int = 4
@@ -93,7 +93,7 @@ class DeviceAnomaly:
 
 class AnomalyWatch:
     """unit (D,) int: which roster rows are sensors of one device; rate_hz (D,) their nominal rates:
-    the rate of slower ones than `RATED_HZ` is not watched. `counts`: onsets that were not said, by
+    the rate of slower ones than `RATED_HZ` is not watched. `counts`: anomalies that were not said, by
     why, and health rows that came too late."""
 
     def __init__(
@@ -170,18 +170,19 @@ class AnomalyWatch:
         self._sum[:], self._count[:] = 0.0, 0.0
         low, high = self._detector.expected(self._rows, _SHARE)
         when = np.full(len(self._rows), t_ns)
-        onset = self._detector.handle(self._rows, when, mean.ravel())[1].reshape(mean.shape)
+        # The score and not the onset: a bucket in which it begins may not yet be far enough out.
+        score = self._detector.handle(self._rows, when, mean.ravel())[0].reshape(mean.shape)
         low, high = low.reshape(mean.shape), high.reshape(mean.shape)
         with np.errstate(invalid="ignore"):
             beyond = np.fmax(mean - high, low - mean) / _LEAST
-            found = (onset >= self.config.enter) & (beyond >= 1.0)
+            found = (score >= self.config.enter) & (beyond >= 1.0)
         devices, columns = np.nonzero(found)
         if not len(devices) or self._is_of_the_feed(devices, heard):
             return []
         candidates = [
             DeviceAnomaly(
                 d, t_ns, NAMES[c], Side.HIGH if mean[d, c] > high[d, c] else Side.LOW,
-                float(mean[d, c]), float(low[d, c]), float(high[d, c]), float(onset[d, c]),
+                float(mean[d, c]), float(low[d, c]), float(high[d, c]), float(score[d, c]),
             )
             for d, c in zip(devices.tolist(), columns.tolist(), strict=True)
         ]

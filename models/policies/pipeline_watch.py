@@ -1,7 +1,7 @@
 """Anomalies of the pipeline's own figures (lag, backlog, arrival rate): decides purely.
 
 Each figure of each target that the supervisor probes is a series for `signal.anomaly`, one value a
-probe. An onset is said if the value also leaves what 98 % of the series lay in by an amount that
+probe. A high score is said if the value also leaves what 98 % of the series lay in by an amount that
 matters, not again for `quiet_s`, and at most `most` in a minute over all. What has a fixed limit
 (a pool that is behind at its largest) is reported elsewhere; this is for what is merely unlike
 itself. Times are ns of the supervisor's clock.
@@ -36,7 +36,7 @@ def probe_detector() -> AnomalyConfig:
 
 @dataclass(frozen=True, slots=True)
 class PipelineWatchConfig:
-    """`enter`: score of an onset from which it is said."""
+    """`enter`: score from which it is said."""
 
     enter: float = 3.5
     quiet_s: float = 120.0
@@ -97,16 +97,16 @@ class PipelineWatch:
         value = np.array([float(facts[name]) for _, name in keys])
         low, high = self._detector.expected(row)
         when = np.full(len(row), now_ns)
-        onset = self._detector.handle(row, when, value)[1]
+        score = self._detector.handle(row, when, value)[0]
         found = []
-        for k in np.flatnonzero(onset >= self.config.enter).tolist():
+        for k in np.flatnonzero(score >= self.config.enter).tolist():
             side = Side.HIGH if value[k] > high[k] else Side.LOW
             bound = high[k] if side == Side.HIGH else low[k]
             least, share = FIGURES[keys[k][1]]
             beyond = value[k] - bound if side == Side.HIGH else bound - value[k]
             if beyond >= max(least, share * abs(bound)) and self._may_say(row[k], now_ns):
                 found.append(PipelineAnomaly(
-                    *keys[k], side, float(value[k]), float(low[k]), float(high[k]), float(onset[k])
+                    *keys[k], side, float(value[k]), float(low[k]), float(high[k]), float(score[k])
                 ))
         return found
 
