@@ -93,8 +93,8 @@ class DeviceAnomaly:
 
 class AnomalyWatch:
     """unit (D,) int: which roster rows are sensors of one device; rate_hz (D,) their nominal rates:
-    the rate of slower ones than `RATED_HZ` is not watched. `counts`: anomalies that were not said, by
-    why, and health rows that came too late."""
+    the rate of slower ones than `RATED_HZ` is not watched. `counts`: anomalies that were not said,
+    by why, and health rows that came too late."""
 
     def __init__(
         self, unit: NDArray[np.int32], rate_hz: NDArray[np.float64],

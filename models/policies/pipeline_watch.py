@@ -1,10 +1,10 @@
 """Anomalies of the pipeline's own figures (lag, backlog, arrival rate): decides purely.
 
 Each figure of each target that the supervisor probes is a series for `signal.anomaly`, one value a
-probe. A high score is said if the value also leaves what 98 % of the series lay in by an amount that
-matters, not again for `quiet_s`, and at most `most` in a minute over all. What has a fixed limit
-(a pool that is behind at its largest) is reported elsewhere; this is for what is merely unlike
-itself. Times are ns of the supervisor's clock.
+probe. A high score is said if the value also leaves what 98 % of the series lay in by an amount
+that matters, not again for `quiet_s`, and at most `most` in a minute over all. What has a fixed
+limit (a pool that is behind at its largest) is reported elsewhere; this is for what is merely
+unlike itself. Times are ns of the supervisor's clock.
 """
 
 from collections.abc import Mapping
