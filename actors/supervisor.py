@@ -125,10 +125,10 @@ class Supervisor:
             if self._ports.nets.busy(venue_id):
                 continue
             tasks = watch.read()
+            self._ports.nets.submit(tasks)
             for record in watch.anomalies.take():
                 self.anomalies += 1
                 self._outbox.put(events_topic(venue_id), record, 0)
-            self._ports.nets.submit(tasks)
             moved = moved or bool(tasks)
         predictions = self._ports.nets.poll()
         for venue_id, watch in self._watches.items():

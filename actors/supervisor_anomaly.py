@@ -19,7 +19,7 @@ _SECOND_NS: Final = 1_000_000_000
 
 
 class DeviceAnomalies:
-    """`waiting` holds event records until they are taken."""
+    """Learns from rows as they come; events wait until they are taken."""
 
     def __init__(self, log: EventLog, roster: Roster) -> None:
         self._log, self._roster = log, roster
@@ -30,23 +30,24 @@ class DeviceAnomalies:
             np.array([device.rate_hz for device in roster.devices], np.float64),
         )
         self._said: dict[str, int] = {}
-        self.waiting: list[Record] = []
+        self._waiting: list[Record] = []
 
     def handle(
         self, device: NDArray[np.int32], t_ns: NDArray[np.int64], values: NDArray[np.float32],
         tell: bool,
     ) -> None:
-        """Take health rows; not `tell`: only to learn from them. Raises LogError."""
-        for anomaly in self.watch.handle(device, t_ns, values):
-            record = self._record(anomaly)
-            if tell and record.seq > self._newest(record.stream):
-                self._said[record.stream] = record.seq
-                self.waiting.append(record)
+        """Take health rows; not `tell`: only to learn from them."""
+        found = self.watch.handle(device, t_ns, values)
+        if tell:
+            self._waiting += [self._record(anomaly) for anomaly in found]
 
     def take(self) -> list[Record]:
-        """The events since the last call."""
-        taken, self.waiting = self.waiting, []
-        return taken
+        """The events since the last call that were not said before. Raises LogError, upon which
+        they wait for the next call."""
+        fresh = [record for record in self._waiting if record.seq > self._newest(record.stream)]
+        self._said |= {record.stream: record.seq for record in fresh}
+        self._waiting = []
+        return fresh
 
     # -- inside ------------------------------------------------------------------------------------
 

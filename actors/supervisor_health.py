@@ -116,7 +116,7 @@ class HealthWatch:
     # -- inside ------------------------------------------------------------------------------------
 
     def _push(self, table: pa.Table, tell: bool) -> int:
-        """Take in health rows; the newest event time in them. Raises KeyError, LogError."""
+        """Take in health rows; the newest event time in them. Raises KeyError."""
         if not table.num_rows:
             return 0
         rows = self._rows(table)
