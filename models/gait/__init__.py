@@ -1,0 +1,1 @@
+"""Gait: steps from a trunk sensor, strikes and toe-offs from foot sensors, what strides tell."""
