@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from models.columns import frozen
 from models.flows.subjects import DeviceMap
-from models.flows.tables import Fixes, Hearts, Knocks, Motions, Positions
+from models.flows.tables import Boots, Fixes, Hearts, Knocks, Motions, Positions
 from models.signal.position_noise import (
     GNSS_LEAST_M,
     GNSS_M,
@@ -156,6 +156,17 @@ def hearts_of(records: Sequence[TelemetryRecord], devices: DeviceMap, subjects: 
     rows = Gatherer(records, (Kind.HEART,), devices, subjects)
     rate = np.where(rows.channel("contact") < 0.5, np.float32(0.0), rows.channel("hr_bpm"))
     return Hearts(rows.t_ns, rows.ordered(rate.astype(np.float32)), rows.begin)
+
+
+def boots_of(records: Sequence[TelemetryRecord], devices: DeviceMap, subjects: int) -> Boots:
+    """Foot sensors of persons."""
+    rows = Gatherer(records, (Kind.BOOT,), devices, subjects)
+    values = np.empty((6, len(rows.t_ns)), np.float32)
+    if rows.sizes[0]:
+        for channel in range(6):
+            values[channel] = rows.ordered(rows.values[0][channel])
+    side = rows.ordered(devices.side[rows.device])
+    return Boots(rows.t_ns, frozen(values), side, rows.begin)
 
 
 def fixes_of(records: Sequence[TelemetryRecord], devices: DeviceMap, subjects: int) -> Fixes:

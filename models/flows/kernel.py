@@ -66,11 +66,12 @@ class FlowKernel:
         out = self._outputs(records, len(rows), 1)
         if persons.size:
             motions, hearts = inputs.motions_of(*whole), inputs.hearts_of(*whole)
+            boots = inputs.boots_of(*whole)
             done, grown = 0, 1
             while done < persons.size:
                 reached = walk_persons(
                     persons, done, self._twins, self._params, self.config, positions, motions,
-                    hearts, fixes, self._ball_row, end_ns, final, out,
+                    hearts, boots, fixes, self._ball_row, end_ns, final, out,
                 )
                 if reached < persons.size:
                     grown = grown if reached > done else grown + 1

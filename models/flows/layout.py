@@ -6,6 +6,12 @@ the Kalman row; numbers here are their columns. Kernels use these names as compi
 
 from typing import Final
 
+from models.gait.foot import FOOT_F
+from models.gait.foot import FOOT_I as FOOT_INTS
+from models.gait.strides import STRIDE_F, STRIDE_I
+from models.gait.trunk import TRUNK_F
+from models.gait.trunk import TRUNK_I as TRUNK_INTS
+
 NONE_NS: Final = -(2**62)
 """A time that never was."""
 NEVER: Final = 2**62
@@ -22,7 +28,7 @@ PENDING: Final = 4
 (
     SPEED, LAG1, LAG2, ACCEL, DIST, Z1, Z2, Z3, Z4, Z5, HMLD, MAX_SPEED, SPRINT_DIST, WORK, POWER,
     DBAL, WBAL, LOAD, LOAD_SLOW, IMPACT_LOAD, HR, HR_TIME, HR_SUM, TRIMP_B, TRIMP_E, TRIMP_S,
-    TRIMP_L, INTENSITY, POS_COVER, IMU_COVER, HR_COVER, TILT_X, TILT_Y, TILT_Z, G_LAST, G_BEFORE,
+    TRIMP_L, INTENSITY, POS_COVER, IMU_COVER, HR_COVER, TILT_X, TILT_Y, TILT_Z, STEP_TOP, ASYMMETRY,
     STEP_MEAN, STEP_VAR, STEP_PERIOD, PEAK_G, PUSH_G, FI, FI_LOW, FI_HIGH,
     BALL_X, BALL_Y, HELD0, HELD1, HELD2, HELD3, HELD4, HELD5, FELL_G,
     TURN_DEG, TURN_OLD, TURN_NOW, LAND_G, NEAR_M,
@@ -35,7 +41,11 @@ EFFORT_DOWN: Final = EFFORT_UP + BOUT_WIDTH
 HIST_X: Final = EFFORT_DOWN + BOUT_WIDTH
 """Velocity history: `HISTORY` pairs (vx, vy), newest at `HIST_AT`."""
 PEND_G: Final = HIST_X + 2 * HISTORY
-PERSON_F: Final = PEND_G + PENDING
+TRUNK: Final = PEND_G + PENDING
+"""Gait (`models.gait`): trunk, left and right foot, strides."""
+FOOT: Final = TRUNK + TRUNK_F
+STRIDES: Final = FOOT + 2 * FOOT_F
+PERSON_F: Final = STRIDES + STRIDE_F
 
 # ---- int64 columns of a person's state -----------------------------------------------------------
 (
@@ -43,7 +53,7 @@ PERSON_F: Final = PEND_G + PENDING
     BOUT_N, ACC_N, DEC_N, ACC_SHORT_N, DEC_SHORT_N, IMPACT_N, COLLISION_N, JUMP_N, STEP_N, TURN_N,
     FALL_N, GATED_N, T_HIST, HIST_AT, T_TURN, T_GYRO, T_STEP, IMPACT_DUE, T_PEAK, T_IMPACT,
     T_FREE, T_PUSH, T_LANDING, FREE_NS, T_DOWN_FROM, T_DOWN_ARMED, T_TILTED,
-    FATIGUE_LEVEL, T_ABOVE, BIN_AT, T_BALL, T_WINDOW, G_LAST_T,
+    FATIGUE_LEVEL, T_ABOVE, BIN_AT, T_BALL, T_WINDOW, T_STEP_TOP,
     T_RED_ABOVE, FELL, T_LAST, PEND_NEXT, T_SETTLED, ASK_NEAR, NEAR_WHO,
     T_UPRIGHT,
 ) = range(51)
@@ -56,7 +66,13 @@ HIST_T: Final = EFFORT_DOWN_I + BOUT_I
 PEND_GRID: Final = HIST_T + HISTORY
 PEND_SEQ: Final = PEND_GRID + PENDING
 PEND_T: Final = PEND_SEQ + PENDING
-PERSON_I: Final = PEND_T + PENDING
+T_FOOT: Final = PEND_T + PENDING
+"""Newest row of the left and of the right foot's sensor."""
+T_TRUNK, T_TRUNK_BEFORE, SIDE, STEADY_N = range(T_FOOT + 2, T_FOOT + 6)
+TRUNK_I: Final = T_FOOT + 6
+FOOT_I: Final = TRUNK_I + TRUNK_INTS
+STRIDES_I: Final = FOOT_I + 2 * FOOT_INTS
+PERSON_I: Final = STRIDES_I + STRIDE_I
 
 # ---- ten-second bins of a person (the last row sums the whole match) -----------------------------
 B_TIME, B_DIST, B_HSR, B_LOAD, B_EFFORTS, B_WORK, B_HR, B_HR_TIME, B_DBAL = range(9)
@@ -98,7 +114,8 @@ PERSON_COLUMNS: Final = (
     "hr_mean_bpm", "hr_pct", "trimp", "trimp_edwards", "trimp_stagno", "trimp_lucia", "dbal_m",
     "dbal_pct", "wbal_jkg", "metabolic_power_wkg", "metabolic_work_jkg", "hmld_m",
     "fatigue_index", "fatigue_low", "fatigue_high", "fatigue_level", "coverage", "imu_coverage",
-    "hr_coverage", "age_ms", "imu_age_ms", "hr_age_ms", "intensity", "gated_n",
+    "hr_coverage", "age_ms", "imu_age_ms", "hr_age_ms", "intensity", "gated_n", "stride_rate_hz",
+    "step_asymmetry_pct", "stride_cv_pct", "contact_time_s",
 )
 BALL_COLUMNS: Final = (
     "x_m", "y_m", "z_m", "speed_mps", "max_speed_mps", "distance_m", "kick_n", "touch_n",

@@ -10,6 +10,7 @@ from models.events import catalog as C  # noqa: N812
 from models.flows import layout as L  # noqa: N812
 from models.flows.config import GRID_NS, FlowConfig
 from models.flows.emit import NO_METRIC, emit
+from models.flows.person_steps import step_limit_g, take_trunk
 from models.flows.tables import Outputs, Twins
 from models.metrics.jump import jump_height_m
 from models.signal import kalman as K  # noqa: N812
@@ -17,14 +18,9 @@ from models.signal import kalman as K  # noqa: N812
 G_MPS2 = 9.80665
 LOST_NS = 100_000_000
 TILT_TAU_S = 0.4
-STEP_G = 1.25
-STEP_GAP_NS = 200_000_000
-STEP_SHARE = 0.15
-"""Weight of a new step in the running mean and variance of step peaks: about the last 5 s."""
 IMPACT_SETTLE_NS = 250_000_000
 WINDOW_GAP_NS = 1_000_000_000
 SLOW_MPS = 2.0
-IMPACT_LOAD_G = 2.0
 JUMP_FREE_NS = (200_000_000, 800_000_000)
 JUMP_LAND_NS = 150_000_000
 JUMP_PUSH_NS = 500_000_000
@@ -78,14 +74,8 @@ def take_motion(
         _window_trigger(f, i, t_ns, peak)
     if peak >= cfg.impact_g:
         _impact_trigger(f, i, cfg, t_ns, peak)
-    _step(f, i, cfg.impact_g, t_ns, size)
+    take_trunk(f, i, cfg.impact_g, t_ns, size)
     return _jump(f, i, cfg, t_ns, size, peak)
-
-
-@njit(cache=True)
-def step_limit_g(f: NDArray[np.float64], sd: float) -> float:
-    """Mean plus `sd` standard deviations of the own recent step peaks, g."""
-    return f[L.STEP_MEAN] + sd * sqrt(f[L.STEP_VAR])
 
 
 @njit(cache=True)
@@ -211,39 +201,6 @@ def give_jump(twins: Twins, s: int, out: Outputs, t_ns: int) -> None:
     else:
         tag_window(i, t_ns, seq)
     i[L.T_LANDING] = L.NONE_NS
-
-
-@njit(cache=True)
-def _step(
-    f: NDArray[np.float64], i: NDArray[np.int64], impact_g: float, t_ns: int, size: float
-) -> None:
-    """A step is a local maximum of |a|; ordinary ones teach what an impact must exceed."""
-    top, before = f[L.G_LAST], f[L.G_BEFORE]
-    t_top = i[L.G_LAST_T]
-    f[L.G_BEFORE] = top
-    f[L.G_LAST] = size
-    i[L.G_LAST_T] = t_ns
-    if not (top >= STEP_G and top > before and top >= size):
-        return
-    period = t_top - i[L.T_STEP]
-    if period < STEP_GAP_NS:
-        return
-    i[L.T_STEP] = t_top
-    i[L.STEP_N] += 1
-    period_s = period * 1e-9
-    if period_s <= 1.2:
-        known = f[L.STEP_PERIOD]
-        f[L.STEP_PERIOD] = period_s if known <= 0.0 else known + 0.2 * (period_s - known)
-        f[L.IMPACT_LOAD] += max(top - IMPACT_LOAD_G, 0.0) ** 1.5
-    else:
-        f[L.STEP_PERIOD] = 0.0
-    taught = min(top, max(impact_g, step_limit_g(f, 3.0)))
-    if f[L.STEP_MEAN] <= 0.0:
-        f[L.STEP_MEAN] = taught
-        return
-    off = taught - f[L.STEP_MEAN]
-    f[L.STEP_MEAN] += STEP_SHARE * off
-    f[L.STEP_VAR] = (1.0 - STEP_SHARE) * (f[L.STEP_VAR] + STEP_SHARE * off * off)
 
 
 @njit(cache=True)

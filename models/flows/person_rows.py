@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from models.flows import layout as L  # noqa: N812
 from models.flows.tables import N_FATIGUE, N_FINALS, N_STATES, Outputs, Twins
+from models.gait.strides import mean_contact_s, stride_cv_pct
 from models.signal import kalman as K  # noqa: N812
 
 _FLOATS = {
@@ -18,7 +19,7 @@ _FLOATS = {
     "trimp_stagno": L.TRIMP_S, "trimp_lucia": L.TRIMP_L, "dbal_m": L.DBAL, "wbal_jkg": L.WBAL,
     "metabolic_power_wkg": L.POWER, "metabolic_work_jkg": L.WORK, "hmld_m": L.HMLD,
     "fatigue_index": L.FI, "fatigue_low": L.FI_LOW, "fatigue_high": L.FI_HIGH,
-    "intensity": L.INTENSITY,
+    "intensity": L.INTENSITY, "step_asymmetry_pct": L.ASYMMETRY,
 }
 _INTS = {
     "sprint_n": L.SPRINT_N, "acc_n": L.ACC_N, "dec_n": L.DEC_N, "acc_short_n": L.ACC_SHORT_N,
@@ -32,6 +33,8 @@ KEPT_INTS = np.array([(_AT(name), column) for name, column in _INTS.items()])
 """State that goes out as it is: (column of the row, column of the state)."""
 HSR_AT, CADENCE_AT, HR_AT = _AT("hsr_m"), _AT("cadence_spm"), _AT("hr_bpm")
 DBAL_PCT_AT, COVER_AT, AGE_AT = _AT("dbal_pct"), _AT("coverage"), _AT("age_ms")
+STRIDE_RATE_AT, STRIDE_CV_AT = _AT("stride_rate_hz"), _AT("stride_cv_pct")
+CONTACT_AT = _AT("contact_time_s")
 CADENCE_AGE_NS = 1_500_000_000
 OF_IMU = np.array([_AT(n) for n in ("player_load_au", "player_load_slow_au", "impact_load_au")])
 OF_HEART = np.array([
@@ -87,6 +90,9 @@ def write_person(
     r[HSR_AT] = f[L.Z4] + f[L.Z5]
     stepping = f[L.STEP_PERIOD] > 0.0 and t_ns - i[L.T_STEP] <= CADENCE_AGE_NS
     r[CADENCE_AT] = 60.0 / f[L.STEP_PERIOD] if stepping else 0.0
+    r[STRIDE_RATE_AT] = r[CADENCE_AT] / 120.0
+    r[STRIDE_CV_AT] = stride_cv_pct(f, L.STRIDES, i, L.STRIDES_I)
+    r[CONTACT_AT] = mean_contact_s(f, L.STRIDES, i, L.STRIDES_I)
     known = i[L.T_HR] != L.NONE_NS
     r[HR_AT] = f[L.HR] if known else nan
     r[HR_AT + 1] = f[L.HR_SUM] / f[L.HR_TIME] if f[L.HR_TIME] > 0.0 else nan

@@ -11,12 +11,14 @@ from models.flows.person_heart import take_heart
 from models.flows.person_motion import give_jump, take_motion
 from models.flows.person_position import close_bouts, give_ended, take_position
 from models.flows.person_rows import write_person
+from models.flows.person_steps import take_foot
 from models.flows.person_timers import SILENT_NS, fire_person, nearest_other
 from models.flows.tables import (
     N_EVENTS,
     N_FATIGUE,
     N_STATES,
     N_WINDOWS,
+    Boots,
     Fixes,
     Hearts,
     Motions,
@@ -29,12 +31,14 @@ from models.signal import kalman as K  # noqa: N812
 
 @njit(cache=True)
 def _fits(
-    twins: Twins, s: int, pos: Positions, imu: Motions, heart: Hearts, out: Outputs, end_ns: int
+    twins: Twins, s: int, pos: Positions, imu: Motions, heart: Hearts, boot: Boots, out: Outputs,
+    end_ns: int,
 ) -> bool:
     """Whether what flow `s` can at most give out of these rows fits into what is left of `out`."""
     moves = pos.begin[s + 1] - pos.begin[s]
     jolts = imu.begin[s + 1] - imu.begin[s]
     beats = heart.begin[s + 1] - heart.begin[s]
+    soles = boot.begin[s + 1] - boot.begin[s]
     since = twins.i[s, L.NEXT_STATE]
     if since == L.NEVER:
         if moves:
@@ -43,9 +47,11 @@ def _fits(
             since = min(since, imu.t_ns[imu.begin[s]])
         if beats:
             since = min(since, heart.t_ns[heart.begin[s]])
+        if soles:
+            since = min(since, boot.t_ns[boot.begin[s]])
     steps = max(end_ns - since, 0) // STATE_STEP_NS + 2
     # States stop a minute after the last row, so that rows bound them over any jump of the clock.
-    steps = min(steps, (moves + jolts + beats + 1) * (SILENT_NS // STATE_STEP_NS + 2))
+    steps = min(steps, (moves + jolts + beats + soles + 1) * (SILENT_NS // STATE_STEP_NS + 2))
     return (
         out.n[N_EVENTS] + 5 * moves + 2 * jolts + 4 * steps + 8 <= out.event_i.shape[0]
         and out.n[N_STATES] + steps <= out.state_i.shape[0]
@@ -57,35 +63,38 @@ def _fits(
 @njit(cache=True)
 def walk_persons(
     flows: NDArray[np.int64], first: int, twins: Twins, params: NDArray[np.float64],
-    cfg: FlowConfig, pos: Positions, imu: Motions, heart: Hearts, ball: Fixes, ball_row: int,
-    end_ns: int, final: bool, out: Outputs,
+    cfg: FlowConfig, pos: Positions, imu: Motions, heart: Hearts, boot: Boots, ball: Fixes,
+    ball_row: int, end_ns: int, final: bool, out: Outputs,
 ) -> int:
     """Walk flows[first:] up to `end_ns`, the end of the last record. Returns how many of `flows`
     are done: fewer than all when the buffers may not hold the next one's output."""
     for n in range(first, flows.shape[0]):
         s = flows[n]
-        if not _fits(twins, s, pos, imu, heart, out, end_ns):
+        if not _fits(twins, s, pos, imu, heart, boot, out, end_ns):
             return n
-        _walk_one(s, twins, params, cfg, pos, imu, heart, ball, ball_row, end_ns, final, out)
+        _walk_one(s, twins, params, cfg, pos, imu, heart, boot, ball, ball_row, end_ns, final, out)
     return int(flows.shape[0])
 
 
 @njit(cache=True)
 def _walk_one(
     s: int, twins: Twins, params: NDArray[np.float64], cfg: FlowConfig, pos: Positions,
-    imu: Motions, heart: Hearts, ball: Fixes, ball_row: int, end_ns: int, final: bool, out: Outputs,
+    imu: Motions, heart: Hearts, boot: Boots, ball: Fixes, ball_row: int, end_ns: int, final: bool,
+    out: Outputs,
 ) -> None:
     f, i, p, k = twins.f[s], twins.i[s], params[s], twins.kalman[s]
     bins, ring = twins.bins[s], twins.ring[s]
     a, a_end = pos.begin[s], pos.begin[s + 1]
     b, b_end = imu.begin[s], imu.begin[s + 1]
     c, c_end = heart.begin[s], heart.begin[s + 1]
+    d, d_end = boot.begin[s], boot.begin[s + 1]
     at, at_end = ball.begin[ball_row], ball.begin[ball_row + 1]
     while True:
         ta = pos.t_ns[a] if a < a_end else L.NEVER
         tb = imu.t_ns[b] if b < b_end else L.NEVER
         tc = heart.t_ns[c] if c < c_end else L.NEVER
-        t_ns = min(ta, min(tb, tc))
+        td = boot.t_ns[d] if d < d_end else L.NEVER
+        t_ns = min(min(ta, tb), min(tc, td))
         if t_ns == L.NEVER:
             break
         if i[L.T_FIRST] == L.NONE_NS:
@@ -109,16 +118,20 @@ def _walk_one(
             a += 1
         elif tb == t_ns:
             b, at, jumped = run_motion(
-                f, i, bins, ring, k[K.X], k[K.Y], cfg, imu, b, b_end, min(ta, tc), ball, at, at_end
+                f, i, bins, ring, k[K.X], k[K.Y], cfg, imu, b, b_end, min(ta, min(tc, td)), ball,
+                at, at_end,
             )
             if jumped:
                 give_jump(twins, s, out, i[L.T_IMU])
             if i[L.ASK_NEAR]:
                 i[L.ASK_NEAR] = 0
                 i[L.NEAR_WHO], f[L.NEAR_M] = nearest_other(twins, s, pos, params, i[L.T_IMU])
-        else:
+        elif tc == t_ns:
             take_heart(twins, s, p, t_ns, np.float64(heart.hr_bpm[c]))
             c += 1
+        else:
+            take_foot(f, i, boot.side[d], t_ns, boot.values, d)
+            d += 1
     _end(s, twins, params, cfg, pos, ball, at, at_end, end_ns, final, out)
 
 

@@ -49,7 +49,8 @@ def _reset_person(twins: Twins, row: int, p: NDArray[np.float64]) -> None:
         L.T_FIRST, L.T_POS, L.T_IMU, L.T_HR, L.T_HIST, L.T_TURN, L.T_GYRO, L.T_STEP, L.IMPACT_DUE,
         L.T_PEAK, L.T_IMPACT, L.T_FREE, L.T_PUSH, L.T_LANDING, L.T_DOWN_FROM, L.T_DOWN_ARMED,
         L.T_TILTED, L.T_UPRIGHT, L.T_ABOVE, L.T_RED_ABOVE, L.T_BALL, L.T_WINDOW,
-        L.G_LAST_T, L.T_LAST, L.T_SETTLED,
+        L.T_STEP_TOP, L.T_LAST, L.T_SETTLED,
+        L.T_FOOT, L.T_FOOT + 1, L.T_TRUNK, L.T_TRUNK_BEFORE,
     )
     i[list(times)] = L.NONE_NS
     i[L.HIST_T : L.HIST_T + L.HISTORY] = L.NONE_NS
@@ -60,7 +61,7 @@ def _reset_person(twins: Twins, row: int, p: NDArray[np.float64]) -> None:
     i[L.PEND_GRID : L.PEND_GRID + L.PENDING] = -1
     i[L.PEND_SEQ : L.PEND_SEQ + L.PENDING] = -1
     i[L.PEND_T : L.PEND_T + L.PENDING] = L.NONE_NS
-    f[[L.FI, L.FI_LOW, L.FI_HIGH]] = np.nan
+    f[[L.FI, L.FI_LOW, L.FI_HIGH, L.ASYMMETRY]] = np.nan
     f[L.DBAL], f[L.WBAL] = p[L.P_DPRIME], p[L.P_WPRIME]
 
 

@@ -15,7 +15,8 @@ from models.telemetry.roster import Role, Roster, Subject, source_order
 
 PERSONS: Final = (Role.ATHLETE, Role.GOALKEEPER, Role.OFFICIAL)
 TEAMS: Final = {"home": 0.0, "away": 1.0}
-PERSON_KINDS: Final = (Kind.LPS, Kind.GNSS, Kind.IMU, Kind.HEART)
+PERSON_KINDS: Final = (Kind.LPS, Kind.GNSS, Kind.IMU, Kind.HEART, Kind.BOOT)
+SIDES: Final = {"left": 0, "right": 1}
 BALL_KINDS: Final = (Kind.BALL_POS, Kind.BALL_IMU)
 
 
@@ -44,13 +45,15 @@ class DeviceMap:
     """Which subject a device row belongs to, for the kinds that flows read.
 
     subject (D,) int32, -1 for devices that no flow reads; rank (D,) int64: 0 for the best position
-    source of its subject, in the order of `source_order`.
+    source of its subject, in the order of `source_order`; side (D,) int64: 0 left, 1 right. A boot
+    that does not say on which foot it is worn is read by no flow.
     """
 
     def __init__(self, roster: Roster) -> None:
         rows = roster.subject_row()
         subject = np.full(max(len(roster.devices), 1), -1, np.int32)
         rank = np.zeros(max(len(roster.devices), 1), np.int64)
+        side = np.zeros(max(len(roster.devices), 1), np.int64)
         sources: dict[int, list[tuple[int, int, int]]] = {}
         for row, device in enumerate(roster.devices):
             owner = rows.get(device.subject, -1)
@@ -60,6 +63,9 @@ class DeviceMap:
             if device.kind in (BALL_KINDS if ball else PERSON_KINDS):
                 person = roster.subjects[owner].role in PERSONS
                 subject[row] = owner if ball or person else -1
+            if device.kind == Kind.BOOT:
+                subject[row] = subject[row] if device.side in SIDES else -1
+                side[row] = SIDES.get(device.side, 0)
             if device.kind in POSITION_KINDS:
                 sources.setdefault(owner, []).append(source_order(device, row))
         for found in sources.values():
@@ -67,3 +73,4 @@ class DeviceMap:
                 rank[row] = place
         self.subject = frozen(subject)
         self.rank = frozen(rank)
+        self.side = frozen(side)

@@ -39,6 +39,15 @@ class Hearts(NamedTuple):
     begin: NDArray[np.int64]
 
 
+class Boots(NamedTuple):
+    """Foot sensors: `values` (6, n) float32 acc xyz m/s^2, gyr xyz rad/s; side 0 left, 1 right."""
+
+    t_ns: NDArray[np.int64]
+    values: NDArray[np.float32]
+    side: NDArray[np.int64]
+    begin: NDArray[np.int64]
+
+
 class Fixes(NamedTuple):
     """Ball positions: metres, z NaN where unknown, in_play NaN where the source does not say."""
 

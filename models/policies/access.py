@@ -264,7 +264,7 @@ COLUMN_CLASSES: Final[Mapping[str, DataClass]] = _classified({
     DataClass.PERFORMANCE: (
         "acc_n dec_n acc_short_n dec_short_n bout_n turn_n impact_n collision_n fall_n jump_n"
         " step_n cadence_spm player_load_au player_load_slow_au impact_load_au metabolic_power_wkg"
-        " metabolic_work_jkg hmld_m"
+        " metabolic_work_jkg hmld_m stride_rate_hz step_asymmetry_pct stride_cv_pct contact_time_s"
     ),
     DataClass.ON_THE_BALL: (
         "kick_n touch_n pass_n intercepted_n shot_n out_n goal_candidate_n poss_team poss_subject"

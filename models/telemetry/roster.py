@@ -47,7 +47,8 @@ class Subject:
 @dataclass(frozen=True, slots=True)
 class Device:
     """One sensor stream: a device id with one kind. `full_scale` is the saturation limit of its
-    acceleration channels in m/s^2 (0 = none); `counter_bits` the width of its sample counter."""
+    acceleration channels in m/s^2 (0 = none); `counter_bits` the width of its sample counter.
+    `side` is "left" or "right" for a sensor on a foot."""
 
     device_id: str
     kind: Kind
@@ -59,6 +60,7 @@ class Device:
     full_scale: float = 0.0
     counter_bits: int = 32
     model: str = ""
+    side: str = ""
 
 
 def source_order(device: Device, row: int) -> tuple[int, int, int]:

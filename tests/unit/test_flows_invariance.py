@@ -14,11 +14,14 @@ from hypothesis import strategies as st
 
 from models.errors import SchemaError
 from models.flows.kernel import FlowKernel
+from models.flows.layout import PERSON_COLUMNS
 from models.simulator.match import MatchConfig, MatchSimulator
 from models.telemetry.block import SampleBlock, concat_blocks
 from models.telemetry.kinds import KINDS, Kind
 from models.telemetry.record import TelemetryRecord
 from models.telemetry.roster import Device
+from tests.unit.flow_world import rows
+from tests.unit.gait_world import foot_motion
 
 TICK_NS = 100_000_000
 SECONDS = 24
@@ -65,8 +68,25 @@ def harder(roster, blocks, start_ns):
         Kind.LPS, lps.device, lps.boot, lps.seq, lps.t_event_ns + wobble, lps.t_ingest_ns,
         lps.flags, lps.values,
     )
-    wider = replace(roster, devices=roster.devices + devices)
-    return wider, {**blocks, Kind.LPS: lps, Kind.GNSS: gnss}
+    boots, soles = feet_of(owners[:3], number + len(devices), start_ns)
+    wider = replace(roster, devices=roster.devices + devices + boots)
+    return wider, {**blocks, Kind.LPS: lps, Kind.GNSS: gnss, Kind.BOOT: soles}
+
+
+def feet_of(owners, number, start_ns):
+    """Sensors on both feet of `owners`, one of whose goes silent: (devices, rows)."""
+    devices, parts = [], []
+    for n, owner in enumerate(owners):
+        for side, name in enumerate(("left", "right")):
+            seconds = np.arange(0, (SECONDS if n or side else 12) * 100) / 100 + 0.001 * n
+            acc, gyr = foot_motion(seconds, 0.8 + 0.1 * n, 2.0 + side * (0.4 + 0.05 * n))
+            names = KINDS[Kind.BOOT].names[:6]
+            parts.append(rows(
+                Kind.BOOT, number + len(devices), start_ns + np.round(seconds * 1e9).astype(int),
+                **dict(zip(names, np.concatenate([acc, gyr]), strict=True)),
+            ))
+            devices.append(Device(f"boot{n}-{name}", Kind.BOOT, owner, 100.0, side=name))
+    return tuple(devices), concat_blocks(parts)
 
 
 def tidy(block):
@@ -195,6 +215,18 @@ def test_the_reference_run_is_full_of_events():
     assert {"sprint", "kick", "collision", "acceleration", "possession_gain", "pass"} <= types
     assert len(rows) > 26 * SECONDS * 3
     assert windows
+
+
+def test_the_reference_run_has_steps_of_both_feet_and_of_the_trunk():
+    roster, _, _ = match()
+    shod = {roster.subject_row()[d.subject] for d in roster.devices if d.kind == Kind.BOOT}
+    columns = PERSON_COLUMNS.index("contact_time_s"), PERSON_COLUMNS.index("step_n")
+    final = {
+        key[0]: np.frombuffer(row)[list(columns)] for key, row in reference()[1]
+        if key[2] and roster.subjects[key[0]].role != "ball"
+    }
+    assert all(final[s][0] > 0 and final[s][1] > 20 for s in shod)
+    assert sum(row[1] > 10 for s, row in final.items() if s not in shod) > 10
 
 
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
