@@ -90,8 +90,8 @@ def _alternate(
         return
     steady = period_s <= STEADY * gap_s and gap_s <= STEADY * period_s
     i[L.STEADY_N] = i[L.STEADY_N] + 1 if steady else 0
-    i[L.SIDE] = (i[L.SIDE] + max(1, round(gap_s / period_s))) % 2
     _weigh(f, i, i[L.SIDE], False, f[L.TRUNK + T.IMPULSE])
+    i[L.SIDE] = (i[L.SIDE] + max(1, round(gap_s / period_s))) % 2
     if i[L.STEADY_N] >= 2:
         S.add_stride(f, L.STRIDES, i, L.STRIDES_I, (strike_ns - i[L.T_TRUNK_BEFORE]) * 1e-9)
 

@@ -27,12 +27,12 @@ from models.gait.trunk import (
     HIGH,
     LAG_NS,
     LOW,
+    OPEN,
     PEAK_F,
     PEAK_I,
     T_STEP,
     TRUNK_F,
     TRUNK_I,
-    break_peaks,
     peak_step,
     trunk_step,
 )
@@ -205,7 +205,7 @@ def _peaks(
     n = 0
     for cell in range(y.shape[0]):
         if fresh[cell]:
-            break_peaks(f, 0, i, 0)
+            i[OPEN] = 0
         if peak_step(f, 0, i, 0, centre[cell], y[cell]):
             steps[n] = i[T_STEP]
             n += 1

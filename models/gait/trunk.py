@@ -29,6 +29,7 @@ from models.signal.cell_means import (
 )
 from models.signal.sections import high_pass, low_pass, section_settle, section_step
 
+G_MPS2: Final = 9.80665
 BAND_HZ: Final = (0.8, 6.0)
 HIGH: Final = high_pass(BAND_HZ[0], CELL_HZ)
 LOW: Final = low_pass(BAND_HZ[1], CELL_HZ)
@@ -45,11 +46,12 @@ KEEP: Final = 0.995
 LAG_NS: Final = 65_000_000
 """The filtered top lies so far behind the heel strike: body, and causal filter."""
 
-LEVEL, TOP, AREA, PERIOD_S, IMPULSE = range(5)
-PEAK_F: Final = 5
+LEVEL, TOP, PERIOD_S = range(3)
+PEAK_F: Final = 3
 OPEN, T_TOP, T_STEP, SEEN = range(4)
 PEAK_I: Final = 4
-_HIGH_Z: Final = PEAK_F
+IMPULSE, _AREA, _LAST, _BEGIN, _LOBE = range(PEAK_F, PEAK_F + 5)
+_HIGH_Z: Final = PEAK_F + 5
 _LOW_Z: Final = _HIGH_Z + 2
 _CELLS: Final = _LOW_Z + 2
 _X: Final = _CELLS + 2
@@ -65,12 +67,10 @@ def peak_step(
 ) -> bool:
     """Take the filtered value of the cell centred at `t_ns`; True when a step is certain.
 
-    Then T_STEP is the time of the top, IMPULSE the area of its lobe (m/s), PERIOD_S the mean step
-    period (0: not known yet).
+    Then T_STEP is the time of the top, PERIOD_S the mean step period (s; 0: not known yet).
     """
     f[o + LEVEL] *= KEEP
     if y > 0.0:
-        f[o + AREA] += y * CELL_S
         if i[q + OPEN] == 1:
             if y > f[o + TOP]:
                 f[o + TOP] = y
@@ -80,8 +80,6 @@ def peak_step(
             f[o + TOP] = y
             i[q + T_TOP] = t_ns
         return False
-    area = f[o + AREA]
-    f[o + AREA] = 0.0
     if i[q + OPEN] == 0:
         return False
     i[q + OPEN] = 0
@@ -96,17 +94,9 @@ def peak_step(
             f[o + PERIOD_S] = period_s if known <= 0.0 else known + 0.2 * (period_s - known)
     level = f[o + LEVEL]
     f[o + LEVEL] = f[o + TOP] if level <= 0.0 else level + LEARN * (f[o + TOP] - level)
-    f[o + IMPULSE] = area
     i[q + SEEN] = 1
     i[q + T_STEP] = i[q + T_TOP]
     return True
-
-
-@njit(cache=True)
-def break_peaks(f: NDArray[np.float64], o: int, i: NDArray[np.int64], q: int) -> None:
-    """A hole in the signal: the lobe that was open is lost, what was learnt stays."""
-    i[q + OPEN] = 0
-    f[o + AREA] = 0.0
 
 
 @njit(cache=True)
@@ -114,19 +104,40 @@ def trunk_step(
     f: NDArray[np.float64], o: int, i: NDArray[np.int64], q: int, t_ns: int, size_mps2: float
 ) -> bool:
     """Take one sample of |a| (m/s^2, with gravity); True when a step is certain: its heel strike
-    was at T_STEP less `LAG_NS`. Samples not newer than the last one are left out."""
+    was at T_STEP less `LAG_NS`, and IMPULSE is that of the step before it, m/s. Samples not newer
+    than the last one are left out."""
     f[o + _X] = size_mps2
     how = begin_sample(f, o + _CELLS, i, q + _CELLS_I, 1, t_ns)
     if how == OLD:
         return False
     if how == STARTS:
         section_settle(LOW, f, o + _LOW_Z, section_settle(HIGH, f, o + _HIGH_Z, size_mps2))
-        break_peaks(f, o, i, q)
+        i[q + OPEN] = 0
         return False
     found = False
     while next_mean(f, o + _CELLS, i, q + _CELLS_I, 1, t_ns):
         y = section_step(HIGH, f, o + _HIGH_Z, f[o + _MEAN])
         y = section_step(LOW, f, o + _LOW_Z, y)
-        centre_ns = i[q + _CELLS_I + T_CELL] - CELL_NS // 2
-        found = peak_step(f, o, i, q, centre_ns, y) or found
+        found = _cell(f, o, i, q, i[q + _CELLS_I + T_CELL] - CELL_NS // 2, y) or found
+    return found
+
+
+@njit(cache=True)
+def _cell(
+    f: NDArray[np.float64], o: int, i: NDArray[np.int64], q: int, t_ns: int, y: float
+) -> bool:
+    """Peak rule, and the impulse: the area of the unfiltered |a| above g from where the lobe of one
+    step begins to where that of the next does. The high-pass would blend each step with others."""
+    if y > 0.0 >= f[o + _LAST]:
+        f[o + _BEGIN] = f[o + _AREA]
+    f[o + _LAST] = y
+    f[o + _AREA] += max(f[o + _MEAN] - G_MPS2, 0.0) * CELL_S
+    was_open = i[q + OPEN]
+    found = peak_step(f, o, i, q, t_ns, y)
+    if i[q + OPEN] > was_open:
+        f[o + _LOBE] = f[o + _BEGIN]
+    if found:
+        f[o + IMPULSE] = f[o + _LOBE]
+        f[o + _AREA] -= f[o + _LOBE]
+        f[o + _BEGIN] = 0.0
     return found

@@ -67,8 +67,10 @@ def test_the_same_walk_gives_the_same_trunk_steps_at_any_rate(step_s, phase, siz
     assert abs(len(found[1]) - 18.0 / step_s) <= 4
     np.testing.assert_allclose(np.diff(found[1][3:]) * 1e-9, step_s, atol=0.021)
     for other in found:
-        assert len(other) == len(found[1])
-        assert np.abs(other - found[1]).max() <= 10_000_000
+        # The stream may end between the top of a step and its certainty.
+        n = min(len(other), len(found[1]))
+        assert n >= max(len(other), len(found[1])) - 1
+        assert np.abs(other[:n] - found[1][:n]).max() <= 10_000_000
 
 
 def walkers(hz=100):
