@@ -54,19 +54,24 @@ def next_mean(
     """Go on along the line to the sample of `t_ns`; True at the end of a cell, its means in
     f[o + 3 C : o + 4 C] and T_CELL its end: call again until False."""
     edge = i[q + T_CELL] + CELL_NS
-    to_ns = min(edge, t_ns)
-    step_ns = to_ns - i[q + T_AT]
-    share = 0.0 if step_ns == 0 else step_ns / (t_ns - i[q + T_AT])
+    step_ns = t_ns - i[q + T_AT]
+    if t_ns < edge:
+        half_s = step_ns * 0.5e-9
+        for c in range(channels):
+            there = f[o + 2 * channels + c]
+            f[o + channels + c] += (f[o + c] + there) * half_s
+            f[o + c] = there
+        i[q + T_AT] = t_ns
+        return False
+    part_ns = edge - i[q + T_AT]
+    share = part_ns / step_ns if step_ns > 0 else 0.0
+    half_s = part_ns * 0.5e-9
     for c in range(channels):
         here = f[o + c]
         there = here + share * (f[o + 2 * channels + c] - here)
-        f[o + channels + c] += 0.5 * (here + there) * (step_ns * 1e-9)
-        f[o + c] = there
-    i[q + T_AT] = to_ns
-    if t_ns < edge:
-        return False
-    i[q + T_CELL] = edge
-    for c in range(channels):
-        f[o + 3 * channels + c] = f[o + channels + c] / CELL_S
+        f[o + 3 * channels + c] = (f[o + channels + c] + (here + there) * half_s) * CELL_HZ
         f[o + channels + c] = 0.0
+        f[o + c] = there
+    i[q + T_AT] = edge
+    i[q + T_CELL] = edge
     return True
