@@ -18,13 +18,15 @@ from models.gait import trunk as T  # noqa: N812
 
 G_MPS2: Final = 9.80665
 FEET_LOST_NS: Final = 2_000_000_000
-"""A foot sensor silent for longer does not count: the trunk does."""
+"""A foot sensor silent for longer does not count, the trunk does; and the other way round."""
 LONGEST_PERIOD_S: Final = 1.2
 STEP_SHARE: Final = 0.15
 """Weight of a new step in the running mean and variance of step peaks: about the last 5 s."""
 TOP_NS: Final = 300_000_000
 """The peak of a step is the largest |a| of about this time before the step is certain."""
 IMPACT_LOAD_G: Final = 2.0
+SAME_NS: Final = 150_000_000
+"""A strike of a foot so near is the step that the trunk felt."""
 STEADY: Final = 1.4
 """A step within so much of the mean period is the next one: none was missed, nobody paused."""
 
@@ -55,11 +57,27 @@ def take_trunk(
     strike_ns = i[L.TRUNK_I + T.T_STEP] - T.LAG_NS
     gap_s = (strike_ns - i[L.T_TRUNK]) * 1e-9
     _teach(f, impact_g, f[L.STEP_TOP], gap_s)
-    if not feet_heard(i, t_ns):
+    if feet_heard(i, t_ns):
+        side = _side_at(i, i[L.T_TRUNK])
+        if side >= 0 and gap_s <= LONGEST_PERIOD_S:
+            _weigh(f, i, side, S.TRUNK, f[L.TRUNK + T.IMPULSE])
+    else:
         _count(f, i, strike_ns)
         _alternate(f, i, strike_ns, gap_s)
     i[L.T_TRUNK_BEFORE] = i[L.T_TRUNK]
     i[L.T_TRUNK] = strike_ns
+
+
+@njit(cache=True)
+def _side_at(i: NDArray[np.int64], step_ns: int) -> int:
+    """The foot that struck nearest to a step of the trunk; -1 if none did within `SAME_NS`."""
+    best, best_ns = -1, SAME_NS
+    for side in range(2):
+        q = L.FOOT_I + side * F.FOOT_I
+        off_ns = min(abs(i[q + F.T_STRIKE] - step_ns), abs(i[q + F.T_BEFORE] - step_ns))
+        if off_ns < best_ns:
+            best, best_ns = side, off_ns
+    return best
 
 
 @njit(cache=True)
@@ -90,7 +108,7 @@ def _alternate(
         return
     steady = period_s <= STEADY * gap_s and gap_s <= STEADY * period_s
     i[L.STEADY_N] = i[L.STEADY_N] + 1 if steady else 0
-    _weigh(f, i, i[L.SIDE], False, f[L.TRUNK + T.IMPULSE])
+    _weigh(f, i, i[L.SIDE], S.ALTERNATE, f[L.TRUNK + T.IMPULSE])
     i[L.SIDE] = (i[L.SIDE] + max(1, round(gap_s / period_s))) % 2
     if i[L.STEADY_N] >= 2:
         S.add_stride(f, L.STRIDES, i, L.STRIDES_I, (strike_ns - i[L.T_TRUNK_BEFORE]) * 1e-9)
@@ -98,10 +116,10 @@ def _alternate(
 
 @njit(cache=True)
 def _weigh(
-    f: NDArray[np.float64], i: NDArray[np.int64], side: int, sided: bool, impulse_mps: float
+    f: NDArray[np.float64], i: NDArray[np.int64], side: int, source: int, impulse_mps: float
 ) -> None:
     """Take the impulse of a step; the balance stays as last known while it starts anew."""
-    S.add_impulse(f, L.STRIDES, i, L.STRIDES_I, side, sided, impulse_mps)
+    S.add_impulse(f, L.STRIDES, i, L.STRIDES_I, side, source, impulse_mps)
     known = S.asymmetry_pct(f, L.STRIDES, i, L.STRIDES_I)
     if known == known:
         f[L.ASYMMETRY] = known
@@ -138,8 +156,9 @@ def take_foot(
     if felt == 0:
         return
     both = feet_heard(i, t_ns)
-    if felt & F.LANDED and both:
-        _weigh(f, i, side, True, f[o + F.IMPULSE])
+    trunk_lost = i[L.T_IMU] == L.NONE_NS or t_ns - i[L.T_IMU] > FEET_LOST_NS
+    if felt & F.LANDED and both and trunk_lost:
+        _weigh(f, i, side, S.FEET, f[o + F.IMPULSE])
     if not felt & F.STRUCK:
         return
     strike_ns, before_ns = i[q + F.T_STRIKE], i[q + F.T_BEFORE]

@@ -25,8 +25,11 @@ _RING: Final = 0
 _MEAN: Final = STRIDES
 _CONTACT: Final = STRIDES + 2
 STRIDE_F: Final = STRIDES + 3
-_AT, _N, _COUNT, _CONTACT_N, _SIDED = 0, 1, 2, 4, 5
+_AT, _N, _COUNT, _CONTACT_N, _SOURCE = 0, 1, 2, 4, 5
 STRIDE_I: Final = 6
+ALTERNATE, TRUNK, FEET = range(3)
+"""Where impulses come from: the trunk with sides that only alternate, the trunk with sides told by
+the feet, the feet themselves."""
 
 
 @njit(cache=True)
@@ -60,14 +63,13 @@ def stride_cv_pct(f: NDArray[np.float64], o: int, i: NDArray[np.int64], q: int) 
 
 @njit(cache=True)
 def add_impulse(
-    f: NDArray[np.float64], o: int, i: NDArray[np.int64], q: int, side: int, sided: bool,
+    f: NDArray[np.float64], o: int, i: NDArray[np.int64], q: int, side: int, source: int,
     impulse_mps: float,
 ) -> None:
-    """Take the impulse of a step of `side` (0 left, 1 right). `sided` False: which of the two is
-    which is not known, sides only alternate. Both kinds do not mix."""
-    if i[q + _SIDED] != (1 if sided else 0):
+    """Take the impulse of a step of `side` (0 left, 1 right). Sources do not mix."""
+    if i[q + _SOURCE] != source:
         forget_sides(i, q)
-        i[q + _SIDED] = 1 if sided else 0
+        i[q + _SOURCE] = source
     count = i[q + _COUNT + side] + 1
     i[q + _COUNT + side] = count
     mean = f[o + _MEAN + side] if count > 1 else 0.0
@@ -91,7 +93,7 @@ def asymmetry_pct(f: NDArray[np.float64], o: int, i: NDArray[np.int64], q: int) 
     if left + right <= 0.0:
         return nan
     value = 200.0 * (left - right) / (left + right)
-    return value if i[q + _SIDED] == 1 else abs(value)
+    return abs(value) if i[q + _SOURCE] == ALTERNATE else value
 
 
 @njit(cache=True)

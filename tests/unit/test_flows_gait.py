@@ -96,6 +96,14 @@ def test_the_sign_of_asymmetry_says_which_foot_lands_harder(limp):
 
 
 @pytest.mark.parametrize("odd", [0.1, -0.1])
+def test_feet_tell_the_trunk_which_side_its_steps_are_of(odd):
+    """The right foot makes the steps of odd number, so where those are stronger L - R is negative."""
+    roster, first = shod("left", "right")
+    row = last_row(play(roster, trunk(step_s=0.5, odd=odd), *boots(first, limp=LIMP)))
+    assert row["step_asymmetry_pct"] == pytest.approx(-200 * odd, abs=6)
+
+
+@pytest.mark.parametrize("odd", [0.1, -0.1])
 def test_from_the_trunk_alone_asymmetry_has_a_size_and_no_sign(odd):
     row = last_row(play(roster_of(), trunk(odd=odd)))
     assert row["step_asymmetry_pct"] == pytest.approx(20, abs=6)
