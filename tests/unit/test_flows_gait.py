@@ -97,7 +97,7 @@ def test_the_sign_of_asymmetry_says_which_foot_lands_harder(limp):
 
 @pytest.mark.parametrize("odd", [0.1, -0.1])
 def test_feet_tell_the_trunk_which_side_its_steps_are_of(odd):
-    """The right foot makes the steps of odd number, so where those are stronger L - R is negative."""
+    """The right foot makes the steps of odd number: where those are stronger, L - R is negative."""
     roster, first = shod("left", "right")
     row = last_row(play(roster, trunk(step_s=0.5, odd=odd), *boots(first, limp=LIMP)))
     assert row["step_asymmetry_pct"] == pytest.approx(-200 * odd, abs=6)
