@@ -33,8 +33,7 @@ from models.signal.sections import low_pass, section_settle, section_step
 SMOOTH: Final = low_pass(12.0, CELL_HZ)
 G_MPS2: Final = 9.80665
 REST_RADPS: Final = 0.8
-REST_CELLS: Final = 6
-STAND_CELLS: Final = 10
+REST_CELLS: Final = 10
 PUSH_RAD: Final = 0.1
 """Least tipping about the axis before its reversal counts as toe-off."""
 CONTRARY_RAD: Final = 0.4
@@ -165,6 +164,7 @@ def _tip(
     if now < 0.0 <= before and tipped >= PUSH_RAD:
         i[q + _T_TURN] = t_ns - int(now / (now - before) * CELL_NS)
         i[q + MODE] = SWING
+        i[q + _REST_N] = 0
         f[o + _ANGLE] = 0.0
 
 
@@ -185,7 +185,7 @@ def _swing(
         for c in range(3):
             f[o + _PUSH + c] += f[o + RATE + c] * CELL_S
         return False
-    if since_ns > SWING_NS[1] or i[q + _REST_N] >= STAND_CELLS:
+    if since_ns > SWING_NS[1] or i[q + _REST_N] >= REST_CELLS:
         # A foot in the air does not rest: it stands, and the landing was not seen.
         i[q + MODE] = STANCE
         _rest(f, o, i, q)

@@ -48,7 +48,7 @@ def trunk_at(hz, phase=0.0, **motion):
 
 
 @settings(max_examples=25, deadline=None)
-@given(st.floats(0.6, 1.5), st.floats(0, 0.99), st.integers(0, 10**6))
+@given(st.floats(0.42, 1.8), st.floats(0, 0.99), st.integers(0, 10**6))
 def test_the_same_walk_gives_the_same_strikes_at_any_rate_and_mounting(stride_s, phase, seed):
     plain = feet_at(100, stride_s=stride_s)
     strikes = int((18.0 - 0.05) / stride_s + 0.05)
