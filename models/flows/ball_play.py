@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from models.events import catalog as C  # noqa: N812
 from models.flows import layout as L  # noqa: N812
+from models.flows.ball_carry import carry_touched
 from models.flows.config import FlowConfig
 from models.flows.emit import NO_METRIC, emit
 from models.flows.tables import Outputs, Twins
@@ -63,6 +64,7 @@ def touch(
         return
     if last >= 0 and last != who:
         _pass(twins, s, params, cfg, out, t_ns, last, who)
+    carry_touched(twins, s, cfg, out, t_ns, who)
     _gain(twins, s, params, out, t_ns, who)
     i[L.K_TOUCH_N] += 1
     i[L.K_TOUCHER] = who
@@ -105,15 +107,44 @@ def _pass(
 
 
 @njit(cache=True)
+def passed_out(
+    twins: Twins, s: int, params: NDArray[np.float64], cfg: FlowConfig, out: Outputs, t_ns: int,
+    giver: int,
+) -> None:
+    """The ball has left the field after a touch of `giver`: a pass to nobody, unless it was a
+    shot."""
+    f, i = twins.f[s], twins.i[s]
+    if giver < 0 or i[L.KT_SHOT_TOUCH] == i[L.KT_TOUCH]:
+        return
+    length = hypot(f[L.K_OLD_X] - f[L.K_TOUCH_X], f[L.K_OLD_Y] - f[L.K_TOUCH_Y])
+    duration = (t_ns - i[L.KT_TOUCH]) * 1e-9
+    if length < cfg.pass_min_m or duration > cfg.pass_max_s or duration <= 0.0:
+        return
+    emit(
+        out, i, L.K_SEQ, s, C.PASS, 2, i[L.KT_TOUCH], t_ns, giver * params.shape[0] + giver,
+        (f[L.K_TOUCH_X], f[L.K_TOUCH_Y], f[L.K_OLD_X], f[L.K_OLD_Y]), 0.5,
+        (length, duration, length / duration, NO_METRIC, NO_METRIC, NO_METRIC),
+    )
+
+
+@njit(cache=True)
 def _gain(
     twins: Twins, s: int, params: NDArray[np.float64], out: Outputs, t_ns: int, who: int
 ) -> None:
     f, i = twins.f[s], twins.i[s]
     team = int(params[who, L.P_TEAM])
+    loser = i[L.K_OWNER]
     i[L.K_OWNER] = who
     if team == i[L.K_TEAM]:
         return
     held = (t_ns - i[L.KT_PASS]) * 1e-9 if i[L.KT_PASS] != L.NONE_NS else nan
+    if loser >= 0:
+        i[L.K_LOSS_N] += 1
+        emit(
+            out, i, L.K_SEQ, s, C.LOSS, 1 + i[L.K_TEAM], t_ns, t_ns, loser,
+            (f[L.K_OLD_X], f[L.K_OLD_Y], NO_METRIC, NO_METRIC), 0.7,
+            (held, NO_METRIC, NO_METRIC, NO_METRIC, NO_METRIC, NO_METRIC),
+        )
     i[L.K_TEAM] = team
     i[L.KT_PASS] = t_ns
     emit(
@@ -147,6 +178,7 @@ def judge_shot(
         return
     on_target = abs(y) <= GOAL_HALF_WIDTH_M and z <= GOAL_HEIGHT_M
     i[L.K_SHOT_N] += 1
+    i[L.KT_SHOT_TOUCH] = i[L.KT_TOUCH]
     away = hypot(plane - f[L.K_SHOT_X], f[L.K_SHOT_Y])
     emit(
         out, i, L.K_SEQ, s, C.SHOT, 1 if on_target else 0, i[L.KT_SHOT], t_ns, i[L.K_SHOOTER],
