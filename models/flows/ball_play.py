@@ -18,6 +18,10 @@ from models.metrics.goal import GOAL_HALF_WIDTH_M, GOAL_HEIGHT_M
 SEEN_NS = 1_000_000_000
 SHOT_SETTLE_NS = 150_000_000
 REPEAT_NS = 300_000_000
+SAME_CHANGE_NS = 160_000_000
+"""A change of velocity is seen over two spans of 80 ms: within them it is still the same one."""
+OUT_PASS_M = 15.0
+"""A ball that is only deflected or lost seldom goes so far before it is out."""
 BY_POSITION, BY_SENSOR, BY_CONTROL = range(3)
 
 
@@ -60,7 +64,8 @@ def touch(
     kick."""
     f, i = twins.f[s], twins.i[s]
     last = i[L.K_TOUCHER]
-    if how == BY_POSITION and who == last and t_ns - i[L.KT_TOUCH] < REPEAT_NS:
+    again_ns = REPEAT_NS if who == last else SAME_CHANGE_NS
+    if how == BY_POSITION and last >= 0 and t_ns - i[L.KT_TOUCH] < again_ns:
         return
     if last >= 0 and last != who:
         _pass(twins, s, params, cfg, out, t_ns, last, who)
@@ -118,7 +123,7 @@ def passed_out(
         return
     length = hypot(f[L.K_OLD_X] - f[L.K_TOUCH_X], f[L.K_OLD_Y] - f[L.K_TOUCH_Y])
     duration = (t_ns - i[L.KT_TOUCH]) * 1e-9
-    if length < cfg.pass_min_m or duration > cfg.pass_max_s or duration <= 0.0:
+    if length < max(cfg.pass_min_m, OUT_PASS_M) or duration > cfg.pass_max_s or duration <= 0.0:
         return
     emit(
         out, i, L.K_SEQ, s, C.PASS, 2, i[L.KT_TOUCH], t_ns, giver * params.shape[0] + giver,

@@ -2,7 +2,7 @@
 
 Two ways to know. A source that flags its ball says when it is dead and when it is alive again; the
 restart is that moment. Without a flag the ball is dead when it has left by a line, and when it has
-lain still for long (at the centre for 2 s, elsewhere for 6 s); the game goes on when it leaves a
+lain still for long (at the centre for 2 s, elsewhere for 10 s); the game goes on when it leaves a
 place where the laws let it begin (`models.metrics.setpiece`), or comes in from the touchline. Two
 players who touch it in the field one after the other mean that the game goes on, whatever was
 missed.
@@ -34,7 +34,7 @@ TAKER_NS = 2_000_000_000
 STILL_M = 0.5
 STILL_NS = 500_000_000
 CENTRE_STILL_NS = 2_000_000_000
-LONG_STILL_NS = 6_000_000_000
+LONG_STILL_NS = 10_000_000_000
 GONE_M = 1.0
 GONE_MPS = 3.0
 FRESH_NS = 2_000_000_000
