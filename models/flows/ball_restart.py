@@ -214,7 +214,7 @@ def follow(
     if still >= STILL_NS:
         _spot(f, i, t_ns, who if metres <= TAKER_M else -1)
     if abs(y) >= half[1] - law.LINE_M * 0.25:
-        i[L.KT_LINE], i[L.K_LINE_WHO] = t_ns, who if metres <= cfg.touch_m else -1
+        i[L.KT_LINE], i[L.K_LINE_WHO] = t_ns, who if metres <= TAKER_M else -1
         f[L.K_LINE_X], f[L.K_LINE_Y] = x, y
     _moves(twins, s, params, cfg, out, t_ns, half, periods)
 
