@@ -55,7 +55,9 @@ CATALOG: Final[tuple[EventSpec, ...]] = (
         "pass", ("length_m", "duration_s", "speed_mps"), subs=("complete", "intercepted", "out"),
     ),
     EventSpec(
-        "shot", ("speed_mps", "goal_distance_m", "arrives_s", "target_y_m", "target_z_m"),
+        "shot", (
+            "speed_mps", "goal_distance_m", "arrives_s", "target_y_m", "target_z_m", "bend_m",
+        ),
         priority="high", subs=("off_target", "on_target"),
     ),
     EventSpec(

@@ -12,7 +12,7 @@ from models.flows.ball_carry import carry_touched
 from models.flows.config import FlowConfig
 from models.flows.emit import NO_METRIC, emit
 from models.flows.tables import Outputs, Twins
-from models.metrics.flight import crossing
+from models.metrics.flight import crossing, spun_crossing
 from models.metrics.goal import GOAL_HALF_WIDTH_M, GOAL_HEIGHT_M
 
 SEEN_NS = 1_000_000_000
@@ -165,7 +165,9 @@ def judge_shot(
     half_length_m: float, periods: NDArray[np.int64],
 ) -> None:
     """A shot leaves fast and, with drag, would meet the goal or come near it: the other team's
-    goal, where the periods say which one that is."""
+    goal, where the periods say which one that is. A measured spin is a size without an axis: taken
+    as side spin it bends the ball by as much to either side, and the shot counts if one of the
+    three paths comes near; the event tells the straight one and the bend."""
     f, i = twins.f[s], twins.i[s]
     vx, vy, vz = f[L.KVX], f[L.KVY], f[L.KVZ]
     speed = (vx * vx + vy * vy + vz * vz) ** 0.5
@@ -178,8 +180,14 @@ def judge_shot(
     if attack_sign(periods, i[L.KT_SHOT], int(attack)) * plane < 0.0:
         return
     arrives, y, z = crossing(f[L.KX], f[L.KY], f[L.KZ], vx, vy, vz, plane, cfg.shot_within_s)
+    bend = 0.0
+    if f[L.K_SPIN] > 0.0 and arrives >= 0.0:
+        _, left, _ = spun_crossing(
+            f[L.KX], f[L.KY], f[L.KZ], vx, vy, vz, plane, cfg.shot_within_s, f[L.K_SPIN]
+        )
+        bend = abs(left - y)
     margin = cfg.shot_margin_m
-    if arrives < 0.0 or abs(y) > GOAL_HALF_WIDTH_M + margin or z > GOAL_HEIGHT_M + margin:
+    if arrives < 0.0 or abs(y) > GOAL_HALF_WIDTH_M + margin + bend or z > GOAL_HEIGHT_M + margin:
         return
     on_target = abs(y) <= GOAL_HALF_WIDTH_M and z <= GOAL_HEIGHT_M
     i[L.K_SHOT_N] += 1
@@ -187,5 +195,6 @@ def judge_shot(
     away = hypot(plane - f[L.K_SHOT_X], f[L.K_SHOT_Y])
     emit(
         out, i, L.K_SEQ, s, C.SHOT, 1 if on_target else 0, i[L.KT_SHOT], t_ns, i[L.K_SHOOTER],
-        (f[L.K_SHOT_X], f[L.K_SHOT_Y], plane, y), 0.7, (speed, away, arrives, y, z, NO_METRIC),
+        (f[L.K_SHOT_X], f[L.K_SHOT_Y], plane, y), 0.7,
+        (speed, away, arrives, y, z, bend if f[L.K_SPIN] > 0.0 else nan),
     )

@@ -110,6 +110,8 @@ def _take_fix(
     flagged = not isnan(said)
     alive = not flagged or said >= 0.5
     dt = 0.0 if code == START else (t_ns - before_ns) * 1e-9
+    spin = np.float64(fix.spin_radps[row])
+    f[L.K_SPIN] = 0.0 if isnan(spin) else spin
     speed = (f[L.KVX] ** 2 + f[L.KVY] ** 2 + f[L.KVZ] ** 2) ** 0.5
     f[L.K_SPEED] = speed
     f[L.K_MAX] = max(f[L.K_MAX], speed)
@@ -120,7 +122,7 @@ def _take_fix(
     f[L.K_NEAR] = metres if who >= 0 else nan
     if i[L.KT_DEAD] == L.NONE_NS:
         again.begin(twins, s, t_ns, who, metres)
-    _count_time(f, i, alive and (flagged or i[L.K_DEAD] == again.ALIVE), dt)
+    _count_time(f, i, bool(alive and (flagged or i[L.K_DEAD] == again.ALIVE)), dt)
     if not alive:
         again.stop_by_source(twins, s, cfg, out, t_ns, half)
         f[L.K_IN_PLAY] = 0.0

@@ -56,8 +56,8 @@ def estimate_offset(
 ) -> ClockOffset:
     """The offset within +-`search_ns` that brings `theirs` onto `ours`.
 
-    Votes are smoothed with a Gaussian of `spread_ns`, a pair counts exp(-(distance / place_m)^2 / 2)
-    where both places are known; the peak is refined by the median residual of its one-to-one
+    Votes are smoothed with a Gaussian of `spread_ns`; where both places are known a pair counts
+    exp(-(distance / place_m)^2 / 2); the peak is refined by the median residual of its one-to-one
     matches. Raises ValueError when there are more than MAX_EVENTS or the search is wider than
     MAX_SEARCH_NS.
     """

@@ -6,9 +6,9 @@ frame is affine: two scales and two origins, which depend on the size of the pit
 else. The playing direction is data beside the coordinates (`Oriented`), so that turning it twice is
 the identity to the last bit in every frame: no coordinate is touched before somebody asks for it.
 
-Sources: the coordinate systems of kloppy 3.19 (`kloppy.domain`), which are the providers' own. Frames
-with fixed extents (Opta, StatsBomb, Wyscout, SPADL) are stretched linearly to the pitch; what a
-provider draws at fixed places (its penalty area) then lies where linear stretching puts it.
+Sources: the coordinate systems of kloppy 3.19 (`kloppy.domain`), which are the providers' own.
+Frames with fixed extents (Opta, StatsBomb, Wyscout, SPADL) are stretched linearly to the pitch;
+what a provider draws at fixed places (its penalty area) then lies where that puts it.
 """
 
 from dataclasses import dataclass, replace

@@ -190,7 +190,9 @@ def test_a_player_who_runs_with_the_ball_carries_it_from_three_metres_on(end, ca
 
 def test_an_opponents_touch_ends_a_carry_and_is_a_loss_of_possession():
     who, t1 = run_with_ball(0, 10.0, 22.0)
-    t, x, y = path([(0, 10.5, 0), (2, 10.5, 0), (t1, 22.5, 0), (t1 + 0.5, 21.0, -8.0), (11, 20, -9)])
+    t, x, y = path([
+        (0, 10.5, 0), (2, 10.5, 0), (t1, 22.5, 0), (t1 + 0.5, 21.0, -8.0), (11, 20, -9),
+    ])
     effects = play(ROSTER, who, stand(2, 22.6, -0.1), ball(ROSTER, t, x, y))
     (carry,) = of_type(effects, "carry")
     assert (carry.subject_id, carry.sub_type) == ("p0", "taken")
