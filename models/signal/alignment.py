@@ -38,8 +38,8 @@ class Marks:
 @dataclass(frozen=True, slots=True)
 class ClockOffset:
     """offset_ns     add it to the other list's times to get ours
-    confidence     1 - (votes at the best rival more than 3 spreads away) / (votes here), in [0, 1];
-                   0 when nothing votes
+    confidence     votes here less those at the best rival more than 3 spreads away, per event of
+                   the shorter list, in [0, 1]: 1 is every event at its place and no rival
     matched        one-to-one matches at this offset within the tolerance
     spread_ns      median absolute residual of the matches: how well annotators keep their clock
     """
@@ -76,7 +76,8 @@ def estimate_offset(
         offset += int(np.median(residual))
     mine, _, residual = match_marks(ours, theirs, offset, tolerance_ns)
     spread = int(np.median(np.abs(residual))) if len(residual) else 0
-    return ClockOffset(offset, 1.0 - rival / float(heap[best]), len(mine), spread)
+    lead = (float(heap[best]) - rival) / min(len(ours), len(theirs))
+    return ClockOffset(offset, min(max(lead, 0.0), 1.0), len(mine), spread)
 
 
 def match_marks(
