@@ -123,9 +123,9 @@ class HeatMap:
         across, along = GRIDS[grid]
         parts = []
         for subject in np.flatnonzero(self._looks).tolist():
-            share = self.share(subject, grid, window_s)
-            row, column = np.nonzero(share > 0.0)
-            parts.append((np.full(len(row), subject), row, column, share[row, column]))
+            percent = self.share(subject, grid, window_s)
+            row, column = np.nonzero(percent > 0.0)
+            parts.append((np.full(len(row), subject), row, column, percent[row, column]))
         s, row, column, share = (
             np.concatenate(found) for found in zip(*parts, strict=True)
         ) if parts else (np.empty(0, np.int64),) * 4

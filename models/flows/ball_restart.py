@@ -151,6 +151,7 @@ def restart(
     i[L.K_PENDING] = -1
     i[L.K_DEAD] = ALIVE
     i[L.K_LEFT] = law.INSIDE
+    i[L.KT_REST] = t_ns
     if kind == law.NOTHING or (how != BY_FLAG and seen == law.NOTHING):
         return False
     sure = 0.6 if asked == law.NOTHING else 0.9
@@ -254,11 +255,11 @@ def _lawful_spot(
 @njit(cache=True)
 def allows(
     twins: Twins, s: int, params: NDArray[np.float64], cfg: FlowConfig, out: Outputs, t_ns: int,
-    who: int, half: tuple[float, float], periods: NDArray[np.int64],
+    who: int, sensed: bool, half: tuple[float, float], periods: NDArray[np.int64],
 ) -> bool:
-    """Whether a touch by `who` is one of the game. A touch of a ball that lies dead on a lawful
-    spot is the restart; others are not of the game until two players have touched it in the
-    field."""
+    """Whether a touch by `who` is one of the game. A hit that the ball feels on a lawful spot is
+    the restart (one that is only seen may be noise: then the ball has to leave the spot); others
+    are not of the game until two players have touched it in the field."""
     f, i = twins.f[s], twins.i[s]
     if i[L.K_DEAD] == ALIVE:
         return True
@@ -266,6 +267,9 @@ def allows(
     on_spot = hypot(x - f[L.K_SPOT_X], y - f[L.K_SPOT_Y]) <= GONE_M
     fresh = t_ns - i[L.KT_SPOT] <= FRESH_NS
     if fresh and on_spot and i[L.K_LEFT] != law.TOUCHLINE and _lawful_spot(f, i, half):
+        i[L.K_SPOT_WHO] = who
+        if not sensed:
+            return False
         return restart(twins, s, params, cfg, out, t_ns, t_ns, who, half, periods, WITH_TOUCH)
     if abs(x) > half[0] - FIELD_M or abs(y) > half[1] - FIELD_M:
         return False

@@ -22,6 +22,10 @@ from models.metrics.goal import BALL_RADIUS_M
 COVER_S = 0.3
 SENSOR_NS = 1_000_000_000
 SPAN_NS = 80_000_000
+EVENTS_A_FIX = 14
+"""Out, goal, pass, end of a carry; restart with a touch; a touch: end of a carry, pass, loss, gain,
+kick. And one to spare."""
+EVENTS_A_KNOCK = 6
 
 
 @njit(cache=True)
@@ -41,7 +45,8 @@ def walk_ball(
     rows = a_end - a + b_end - b
     steps = max(end_ns - since, 0) // STATE_STEP_NS + 2
     steps = min(steps, (rows + 1) * (SILENT_NS // STATE_STEP_NS + 2))
-    if out.n[N_EVENTS] + 14 * rows + 2 * steps + 16 > out.event_i.shape[0]:
+    most = EVENTS_A_FIX * (a_end - a) + EVENTS_A_KNOCK * (b_end - b)
+    if out.n[N_EVENTS] + most + 2 * steps + 16 > out.event_i.shape[0]:
         return False
     if out.n[N_STATES] + steps > out.state_i.shape[0]:
         return False
@@ -174,7 +179,7 @@ def _contact(
         i[L.KT_NEAR] = t_ns
     sensed = i[L.KT_IMU] != L.NONE_NS and t_ns - i[L.KT_IMU] <= SENSOR_NS
     if not sensed and touch_change(f, i, SPAN_NS) >= cfg.touch_dv_mps:
-        if again.allows(twins, s, params, cfg, out, t_ns, who, half, periods):
+        if again.allows(twins, s, params, cfg, out, t_ns, who, False, half, periods):
             play.touch(twins, s, params, cfg, out, t_ns, who, play.BY_POSITION, nan, metres)
     elif t_ns - i[L.KT_NEAR] >= int(cfg.control_s * 1e9) and i[L.K_TOUCHER] != who:
         # Possession by mere nearness is only believed where a sensor tells the real touches.
@@ -202,7 +207,7 @@ def _take_knock(
     _advance(twins, s, pos, cursor, t_ns)
     who, metres = play.find_nearest(twins, s, params, t_ns)
     near = who >= 0 and metres <= cfg.touch_m and f[L.K_OLD_Z] <= cfg.ball_reach_z_m
-    if near and again.allows(twins, s, params, cfg, out, t_ns, who, half, periods):
+    if near and again.allows(twins, s, params, cfg, out, t_ns, who, True, half, periods):
         play.touch(twins, s, params, cfg, out, t_ns, who, play.BY_SENSOR, peak_mps2, metres)
 
 

@@ -1,7 +1,7 @@
 """Raw records in the format of the DEBS 2013 data set, made from a simulated match.
 
-No file of the real data set is part of the tests: these have its line format, axes, rates, feet, arms
-and spare balls, but a simulator's movement.
+No file of the real data set is part of the tests: these have its line format, axes, rates, feet,
+arms and spare balls, but a simulator's movement.
 """
 
 import json

@@ -5,6 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from models.flows.kernel import FlowKernel
+from models.simulator.config import Faults, MatchConfig
+from models.simulator.match import MatchSimulator
+from models.telemetry.block import concat_blocks
+from models.telemetry.kinds import KINDS, Kind
+from models.telemetry.record import TelemetryRecord
 from models.telemetry.roster import Period
 from tests.unit.flow_world import START_NS, ball, knocks, last_row, lps, of_type, play, roster_of
 
@@ -201,3 +207,46 @@ def test_an_opponents_touch_ends_a_carry_and_is_a_loss_of_possession():
     assert (loss.subject_id, loss.sub_type, gain.subject_id) == ("p0", "home", "p2")
     assert loss.t_event_ns == gain.t_event_ns
     assert last_row(effects, BALL)["loss_n"] == 1
+
+
+def simulated(flagged):
+    """(true outs and goals, types of restarts found) in four minutes of a simulated match."""
+    simulator = MatchSimulator(MatchConfig(seed=1, duration_s=240.0, faults=Faults.none()))
+    start = simulator.config.start_ns
+    kernel = FlowKernel(simulator.roster)
+    who = np.array([n for n, s in enumerate(simulator.roster.subjects) if s.role == "ball"])
+    found, held = [], {}
+    for k in range(simulator.chunks):
+        final = k == simulator.chunks - 1
+        for kind, block in simulator.chunk(k).items():
+            if kind in (Kind.LPS, Kind.BALL_POS, Kind.BALL_IMU):
+                held.setdefault(kind, []).append(block)
+        if k % 20 < 19 and not final:
+            continue
+        until, blocks, late = start + k * 10**9, {}, {}
+        for kind, parts in held.items():
+            block = concat_blocks(parts)
+            if kind == Kind.BALL_POS and not flagged:
+                values = block.values.copy()
+                values[KINDS[kind].index("in_play")] = np.nan
+                block = replace(block, values=values)
+            now = np.full(len(block), True) if final else block.t_event_ns < until
+            blocks[kind] = block.take(now)
+            late[kind] = [block.take(~now)]
+        held = late
+        record = TelemetryRecord("v", "m", k, until - 20 * 10**9, until, blocks, final=final)
+        found += restarts(kernel.handle([record], who))
+    truth = [e.type for e in simulator.truth.events if e.type in ("ball_out", "goal")]
+    return truth, [event.type for event in found]
+
+
+@pytest.mark.parametrize("flagged", [True, False], ids=["by flag", "by place"])
+def test_in_a_simulated_match_every_stop_has_its_restart(flagged):
+    """And the kick-off at the beginning; the last stop may outlast the four minutes."""
+    truth, found = simulated(flagged)
+    outs, goals = truth.count("ball_out"), truth.count("goal")
+    assert outs >= 4
+    assert found.count("kick_off") == 1 + goals
+    lines = sum(found.count(kind) for kind in ("throw_in", "corner", "goal_kick"))
+    assert outs - 1 <= lines <= outs
+    assert not {"free_kick", "penalty"} & set(found)
