@@ -240,13 +240,14 @@ def simulated(flagged):
     return truth, [event.type for event in found]
 
 
-@pytest.mark.parametrize("flagged", [True, False], ids=["by flag", "by place"])
-def test_in_a_simulated_match_every_stop_has_its_restart(flagged):
-    """And the kick-off at the beginning; the last stop may outlast the four minutes."""
+@pytest.mark.parametrize(("flagged", "missed"), [(True, 1), (False, 2)], ids=["flag", "place"])
+def test_in_a_simulated_match_every_stop_has_its_restart(flagged, missed):
+    """And the kick-off at the beginning. The last stop outlasts the four minutes; by its place
+    alone a throw-in is not told that goes out again before it is a metre inside."""
     truth, found = simulated(flagged)
     outs, goals = truth.count("ball_out"), truth.count("goal")
     assert outs >= 4
     assert found.count("kick_off") == 1 + goals
     lines = sum(found.count(kind) for kind in ("throw_in", "corner", "goal_kick"))
-    assert outs - 1 <= lines <= outs
+    assert outs - lines == missed
     assert not {"free_kick", "penalty"} & set(found)
