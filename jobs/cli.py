@@ -11,6 +11,7 @@ from collections.abc import Sequence
 JOBS = {
     "demo": ("jobs.demo", "play ten simulated minutes through the whole system"),
     "replay": ("jobs.replay", "play a recording through the whole system"),
+    "analyse": ("jobs.analyse", "running, possession, heat map or shots of a recording or match"),
     "live": ("jobs.live", "run with the sources of a settings file until stopped"),
     "send": ("jobs.send", "send a recording or a simulation to a live venue, as its gateway"),
     "doctor": ("jobs.doctor", "check this machine and say what is missing"),

@@ -139,6 +139,16 @@ METRICS: Final[dict[str, Metric]] = {
         Metric("poss_away_s", "Away poss.", "s", ON_BALL, "time in control"),
         Metric("in_play", "In play", "", ON_BALL, "ball inside the lines and alive", _N),
         Metric("nearest_m", "Nearest", "m", ON_BALL, "distance to the nearest player", _N),
+        Metric("kick_off_n", "Kick-offs", "", ON_BALL, "restarts from the centre"),
+        Metric("throw_in_n", "Throw-ins", "", ON_BALL, "restarts after the ball left by a side"),
+        Metric("corner_n", "Corners", "", ON_BALL, "restarts from a corner arc"),
+        Metric("goal_kick_n", "Goal kicks", "", ON_BALL, "restarts from a goal area"),
+        Metric("free_kick_n", "Free kicks", "", ON_BALL, "restarts where the ball lay dead"),
+        Metric("penalty_n", "Penalties", "", ON_BALL, "restarts from a penalty mark"),
+        Metric("dead_s", "Out of play", "s", ON_BALL, "time that the ball was dead"),
+        Metric("carry_n", "Carries", "", ON_BALL, "one player with the ball over ≥ 3 m"),
+        Metric("carry_m", "Carried", "m", ON_BALL, "sum of the carries' lengths"),
+        Metric("loss_n", "Losses", "", ON_BALL, "touches by the other team"),
     )
 }
 

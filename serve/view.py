@@ -32,6 +32,8 @@ _EVENT_CLASS: Final = {
     "change_of_direction": PERFORMANCE, "high_intensity_bout": PERFORMANCE, "sprint": TRACKING,
     "pass": ON_BALL, "shot": ON_BALL, "kick": ON_BALL, "possession_gain": ON_BALL,
     "ball_out": ON_BALL, "goal_candidate": ON_BALL, "device_anomaly": DEVICE,
+    "kick_off": ON_BALL, "throw_in": ON_BALL, "corner": ON_BALL, "goal_kick": ON_BALL,
+    "free_kick": ON_BALL, "penalty": ON_BALL, "carry": ON_BALL, "possession_loss": ON_BALL,
 }
 _CLAIMED: Final = {"tracking": TRACKING, "physical": PERFORMANCE, "on_the_ball": ON_BALL}
 _HEALTH_WORDS: Final = ("hr_", "rr_", "fatigue", "dbal", "wbal", "trimp", "heart", "tilt")

@@ -11,7 +11,8 @@ from typing import Final
 (
     SPRINT, ACCELERATION, DECELERATION, BOUT, IMPACT, COLLISION, JUMP, FALL, TURN, FATIGUE_AMBER,
     FATIGUE_RED, FATIGUE_CLEAR, MAN_DOWN, KICK, GAIN, PASS, SHOT, GOAL_CANDIDATE, BALL_OUT,
-) = range(19)
+    KICK_OFF, THROW_IN, CORNER, GOAL_KICK, FREE_KICK, PENALTY, CARRY, LOSS,
+) = range(27)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,9 @@ _EFFORT = ("duration_s", "peak_mps2", "speed_before_mps", "speed_after_mps", "di
 _RUN = ("duration_s", "peak_mps", "mean_mps", "distance_m", "held_s", "threshold_mps")
 _HIT = ("peak_g", "speed_mps", "dv_mps", "gyro", "other_m")
 _FATIGUE = ("index", "low", "high", "minutes", "coverage", "dbal_share")
+_RESTART = ("dead_s", "left_x_m", "left_y_m", "off_m")
+_STOPPED = ("source", "geometry")
+"""Who said that the ball was dead: the source's flag, or where it went and lay."""
 
 CATALOG: Final[tuple[EventSpec, ...]] = (
     EventSpec("sprint", _RUN),
@@ -48,10 +52,12 @@ CATALOG: Final[tuple[EventSpec, ...]] = (
     EventSpec("kick", ("speed_mps", "peak_mps2", "distance_m"), subs=("position", "sensor")),
     EventSpec("possession_gain", ("held_s",), subs=("", "home", "away")),
     EventSpec(
-        "pass", ("length_m", "duration_s", "speed_mps"), subs=("complete", "intercepted"),
+        "pass", ("length_m", "duration_s", "speed_mps"), subs=("complete", "intercepted", "out"),
     ),
     EventSpec(
-        "shot", ("speed_mps", "goal_distance_m", "arrives_s", "target_y_m", "target_z_m"),
+        "shot", (
+            "speed_mps", "goal_distance_m", "arrives_s", "target_y_m", "target_z_m", "bend_m",
+        ),
         priority="high", subs=("off_target", "on_target"),
     ),
     EventSpec(
@@ -59,4 +65,15 @@ CATALOG: Final[tuple[EventSpec, ...]] = (
         priority="high",
     ),
     EventSpec("ball_out", ("speed_mps",), subs=("touchline", "goal_line")),
+    EventSpec("kick_off", _RESTART, subs=_STOPPED),
+    EventSpec("throw_in", _RESTART, subs=_STOPPED),
+    EventSpec("corner", _RESTART, subs=_STOPPED),
+    EventSpec("goal_kick", _RESTART, subs=_STOPPED),
+    EventSpec("free_kick", _RESTART, subs=_STOPPED),
+    EventSpec("penalty", _RESTART, priority="high", subs=_STOPPED),
+    EventSpec(
+        "carry", ("length_m", "path_m", "duration_s", "speed_mps"),
+        subs=("released", "taken", "stopped"),
+    ),
+    EventSpec("possession_loss", ("held_s",), subs=("", "home", "away")),
 )

@@ -8,15 +8,20 @@ from numpy.typing import NDArray
 
 from models.events import catalog as C  # noqa: N812
 from models.flows import layout as L  # noqa: N812
+from models.flows.ball_carry import carry_touched
 from models.flows.config import FlowConfig
 from models.flows.emit import NO_METRIC, emit
 from models.flows.tables import Outputs, Twins
-from models.metrics.flight import crossing
+from models.metrics.flight import crossing, spun_crossing
 from models.metrics.goal import GOAL_HALF_WIDTH_M, GOAL_HEIGHT_M
 
 SEEN_NS = 1_000_000_000
 SHOT_SETTLE_NS = 150_000_000
 REPEAT_NS = 300_000_000
+SAME_CHANGE_NS = 160_000_000
+"""A change of velocity is seen over two spans of 80 ms: within them it is still the same one."""
+OUT_PASS_M = 15.0
+"""A ball that is only deflected or lost seldom goes so far before it is out."""
 BY_POSITION, BY_SENSOR, BY_CONTROL = range(3)
 
 
@@ -59,10 +64,12 @@ def touch(
     kick."""
     f, i = twins.f[s], twins.i[s]
     last = i[L.K_TOUCHER]
-    if how == BY_POSITION and who == last and t_ns - i[L.KT_TOUCH] < REPEAT_NS:
+    again_ns = REPEAT_NS if who == last else SAME_CHANGE_NS
+    if how == BY_POSITION and last >= 0 and t_ns - i[L.KT_TOUCH] < again_ns:
         return
     if last >= 0 and last != who:
         _pass(twins, s, params, cfg, out, t_ns, last, who)
+    carry_touched(twins, s, cfg, out, t_ns, who)
     _gain(twins, s, params, out, t_ns, who)
     i[L.K_TOUCH_N] += 1
     i[L.K_TOUCHER] = who
@@ -105,15 +112,44 @@ def _pass(
 
 
 @njit(cache=True)
+def passed_out(
+    twins: Twins, s: int, params: NDArray[np.float64], cfg: FlowConfig, out: Outputs, t_ns: int,
+    giver: int,
+) -> None:
+    """The ball has left the field after a touch of `giver`: a pass to nobody, unless it was a
+    shot."""
+    f, i = twins.f[s], twins.i[s]
+    if giver < 0 or i[L.KT_SHOT_TOUCH] == i[L.KT_TOUCH]:
+        return
+    length = hypot(f[L.K_OLD_X] - f[L.K_TOUCH_X], f[L.K_OLD_Y] - f[L.K_TOUCH_Y])
+    duration = (t_ns - i[L.KT_TOUCH]) * 1e-9
+    if length < max(cfg.pass_min_m, OUT_PASS_M) or duration > cfg.pass_max_s or duration <= 0.0:
+        return
+    emit(
+        out, i, L.K_SEQ, s, C.PASS, 2, i[L.KT_TOUCH], t_ns, giver * params.shape[0] + giver,
+        (f[L.K_TOUCH_X], f[L.K_TOUCH_Y], f[L.K_OLD_X], f[L.K_OLD_Y]), 0.5,
+        (length, duration, length / duration, NO_METRIC, NO_METRIC, NO_METRIC),
+    )
+
+
+@njit(cache=True)
 def _gain(
     twins: Twins, s: int, params: NDArray[np.float64], out: Outputs, t_ns: int, who: int
 ) -> None:
     f, i = twins.f[s], twins.i[s]
     team = int(params[who, L.P_TEAM])
+    loser = i[L.K_OWNER]
     i[L.K_OWNER] = who
     if team == i[L.K_TEAM]:
         return
     held = (t_ns - i[L.KT_PASS]) * 1e-9 if i[L.KT_PASS] != L.NONE_NS else nan
+    if loser >= 0:
+        i[L.K_LOSS_N] += 1
+        emit(
+            out, i, L.K_SEQ, s, C.LOSS, 1 + i[L.K_TEAM], t_ns, t_ns, loser,
+            (f[L.K_OLD_X], f[L.K_OLD_Y], NO_METRIC, NO_METRIC), 0.7,
+            (held, NO_METRIC, NO_METRIC, NO_METRIC, NO_METRIC, NO_METRIC),
+        )
     i[L.K_TEAM] = team
     i[L.KT_PASS] = t_ns
     emit(
@@ -129,7 +165,9 @@ def judge_shot(
     half_length_m: float, periods: NDArray[np.int64],
 ) -> None:
     """A shot leaves fast and, with drag, would meet the goal or come near it: the other team's
-    goal, where the periods say which one that is."""
+    goal, where the periods say which one that is. A measured spin is a size without an axis: taken
+    as side spin it bends the ball by as much to either side, and the shot counts if one of the
+    three paths comes near; the event tells the straight one and the bend."""
     f, i = twins.f[s], twins.i[s]
     vx, vy, vz = f[L.KVX], f[L.KVY], f[L.KVZ]
     speed = (vx * vx + vy * vy + vz * vz) ** 0.5
@@ -142,13 +180,21 @@ def judge_shot(
     if attack_sign(periods, i[L.KT_SHOT], int(attack)) * plane < 0.0:
         return
     arrives, y, z = crossing(f[L.KX], f[L.KY], f[L.KZ], vx, vy, vz, plane, cfg.shot_within_s)
+    bend = 0.0
+    if f[L.K_SPIN] > 0.0 and arrives >= 0.0:
+        _, left, _ = spun_crossing(
+            f[L.KX], f[L.KY], f[L.KZ], vx, vy, vz, plane, cfg.shot_within_s, f[L.K_SPIN]
+        )
+        bend = abs(left - y)
     margin = cfg.shot_margin_m
-    if arrives < 0.0 or abs(y) > GOAL_HALF_WIDTH_M + margin or z > GOAL_HEIGHT_M + margin:
+    if arrives < 0.0 or abs(y) > GOAL_HALF_WIDTH_M + margin + bend or z > GOAL_HEIGHT_M + margin:
         return
     on_target = abs(y) <= GOAL_HALF_WIDTH_M and z <= GOAL_HEIGHT_M
     i[L.K_SHOT_N] += 1
+    i[L.KT_SHOT_TOUCH] = i[L.KT_TOUCH]
     away = hypot(plane - f[L.K_SHOT_X], f[L.K_SHOT_Y])
     emit(
         out, i, L.K_SEQ, s, C.SHOT, 1 if on_target else 0, i[L.KT_SHOT], t_ns, i[L.K_SHOOTER],
-        (f[L.K_SHOT_X], f[L.K_SHOT_Y], plane, y), 0.7, (speed, away, arrives, y, z, NO_METRIC),
+        (f[L.K_SHOT_X], f[L.K_SHOT_Y], plane, y), 0.7,
+        (speed, away, arrives, y, z, bend if f[L.K_SPIN] > 0.0 else nan),
     )

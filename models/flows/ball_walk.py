@@ -8,7 +8,9 @@ from numba import njit
 from numpy.typing import NDArray
 
 from models.flows import ball_play as play
+from models.flows import ball_restart as again
 from models.flows import layout as L  # noqa: N812
+from models.flows.ball_carry import carry_fix
 from models.flows.ball_lines import check_lines
 from models.flows.ball_track import REFUSED, START, known_z, open_up, touch_change, track_step
 from models.flows.config import STATE_STEP_NS, FlowConfig
@@ -20,6 +22,10 @@ from models.metrics.goal import BALL_RADIUS_M
 COVER_S = 0.3
 SENSOR_NS = 1_000_000_000
 SPAN_NS = 80_000_000
+EVENTS_A_FIX = 14
+"""Out, goal, pass, end of a carry; restart with a touch; a touch: end of a carry, pass, loss, gain,
+kick. And one to spare."""
+EVENTS_A_KNOCK = 6
 
 
 @njit(cache=True)
@@ -39,7 +45,8 @@ def walk_ball(
     rows = a_end - a + b_end - b
     steps = max(end_ns - since, 0) // STATE_STEP_NS + 2
     steps = min(steps, (rows + 1) * (SILENT_NS // STATE_STEP_NS + 2))
-    if out.n[N_EVENTS] + 6 * rows + 2 * steps + 16 > out.event_i.shape[0]:
+    most = EVENTS_A_FIX * (a_end - a) + EVENTS_A_KNOCK * (b_end - b)
+    if out.n[N_EVENTS] + most + 2 * steps + 16 > out.event_i.shape[0]:
         return False
     if out.n[N_STATES] + steps > out.state_i.shape[0]:
         return False
@@ -64,7 +71,7 @@ def walk_ball(
             i[L.KT_IMU] = t_ns
             if knock.peak_mps2[b] >= cfg.kick_mps2 or knock.clip[b] >= 0.5:
                 peak = np.float64(knock.peak_mps2[b])
-                _take_knock(twins, s, params, cfg, out, pos, cursor, t_ns, peak)
+                _take_knock(twins, s, params, cfg, out, pos, cursor, t_ns, peak, half, periods)
             b += 1
     _advance(twins, s, pos, cursor, end_ns)
     if i[L.KT_FIRST] != L.NONE_NS:
@@ -105,9 +112,11 @@ def _take_fix(
     if code == REFUSED:
         return
     said = np.float64(fix.in_play[row])
-    alive = isnan(said) or said >= 0.5
-    f[L.K_IN_PLAY] = 1.0 if alive else 0.0
+    flagged = not isnan(said)
+    alive = not flagged or said >= 0.5
     dt = 0.0 if code == START else (t_ns - before_ns) * 1e-9
+    spin = np.float64(fix.spin_radps[row])
+    f[L.K_SPIN] = 0.0 if isnan(spin) else spin
     speed = (f[L.KVX] ** 2 + f[L.KVY] ** 2 + f[L.KVZ] ** 2) ** 0.5
     f[L.K_SPEED] = speed
     f[L.K_MAX] = max(f[L.K_MAX], speed)
@@ -116,24 +125,49 @@ def _take_fix(
         f[L.K_DIST] += hypot(f[L.KVX], f[L.KVY]) * dt
     who, metres = play.find_nearest(twins, s, params, t_ns)
     f[L.K_NEAR] = metres if who >= 0 else nan
+    if i[L.KT_DEAD] == L.NONE_NS:
+        again.begin(twins, s, t_ns, who, metres)
+    _count_time(f, i, bool(alive and (flagged or i[L.K_DEAD] == again.ALIVE)), dt)
     if not alive:
-        i[L.K_TOUCHER] = -1
-        i[L.K_NEAREST] = -1
+        again.stop_by_source(twins, s, cfg, out, t_ns, half)
+        f[L.K_IN_PLAY] = 0.0
+        return
+    if i[L.K_DEAD] == again.BY_SOURCE:
+        again.resume_by_source(twins, s, params, cfg, out, t_ns, who, metres, half, periods)
+    elif i[L.K_PENDING] >= 0:
+        again.pending(twins, s, params, cfg, out, t_ns, who, metres, half, periods)
+    outs, giver = i[L.K_OUT_N], i[L.K_TOUCHER]
+    if code != START:
+        check_lines(twins, s, cfg, out, t_ns, before_ns, before, half, periods)
+    if i[L.K_OUT_N] > outs:
+        if i[L.K_DEAD] == again.ALIVE:
+            play.passed_out(twins, s, params, cfg, out, t_ns, giver)
+        again.leave(twins, s, cfg, out, t_ns, flagged, half)
+    if not flagged or i[L.K_DEAD] == again.NOT_BEGUN:
+        again.follow(twins, s, params, cfg, out, t_ns, who, metres, half, periods)
+    f[L.K_IN_PLAY] = 1.0 if flagged or i[L.K_DEAD] == again.ALIVE else 0.0
+    _contact(twins, s, params, cfg, out, t_ns, who, metres, z, half, periods)
+    if i[L.K_DEAD] == again.ALIVE:
+        carry_fix(twins, s, cfg, out, t_ns, z, before)
+
+
+@njit(cache=True)
+def _count_time(f: NDArray[np.float64], i: NDArray[np.int64], in_play: bool, dt: float) -> None:
+    """Time in play, of each team, and out of play."""
+    if not in_play:
+        f[L.K_DEAD_S] += dt
         return
     f[L.K_ALIVE_S] += dt
     if i[L.K_TEAM] == 0:
         f[L.K_HOME_S] += dt
     elif i[L.K_TEAM] == 1:
         f[L.K_AWAY_S] += dt
-    if code != START:
-        check_lines(twins, s, cfg, out, t_ns, before_ns, before, half, periods)
-    _contact(twins, s, params, cfg, out, t_ns, who, metres, z)
 
 
 @njit(cache=True)
 def _contact(
     twins: Twins, s: int, params: NDArray[np.float64], cfg: FlowConfig, out: Outputs, t_ns: int,
-    who: int, metres: float, z: float,
+    who: int, metres: float, z: float, half: tuple[float, float], periods: NDArray[np.int64],
 ) -> None:
     """Touches seen in positions: a change of velocity (when the ball has no sensor), or control."""
     f, i = twins.f[s], twins.i[s]
@@ -145,11 +179,12 @@ def _contact(
         i[L.KT_NEAR] = t_ns
     sensed = i[L.KT_IMU] != L.NONE_NS and t_ns - i[L.KT_IMU] <= SENSOR_NS
     if not sensed and touch_change(f, i, SPAN_NS) >= cfg.touch_dv_mps:
-        play.touch(twins, s, params, cfg, out, t_ns, who, play.BY_POSITION, nan, metres)
+        if again.allows(twins, s, params, cfg, out, t_ns, who, False, half, periods):
+            play.touch(twins, s, params, cfg, out, t_ns, who, play.BY_POSITION, nan, metres)
     elif t_ns - i[L.KT_NEAR] >= int(cfg.control_s * 1e9) and i[L.K_TOUCHER] != who:
         # Possession by mere nearness is only believed where a sensor tells the real touches.
         slow = f[L.K_SPEED] <= cfg.control_mps
-        if slow and sensed:
+        if slow and sensed and i[L.K_DEAD] == again.ALIVE:
             play.touch(twins, s, params, cfg, out, t_ns, who, play.BY_CONTROL, nan, metres)
 
 
@@ -157,6 +192,7 @@ def _contact(
 def _take_knock(
     twins: Twins, s: int, params: NDArray[np.float64], cfg: FlowConfig, out: Outputs,
     pos: Positions, cursor: NDArray[np.int64], t_ns: int, peak_mps2: float,
+    half: tuple[float, float], periods: NDArray[np.int64],
 ) -> None:
     """A hit in the ball's own sensor: clipping is the signature of a kick, not a fault."""
     f, i = twins.f[s], twins.i[s]
@@ -164,11 +200,14 @@ def _take_knock(
         return
     i[L.KT_KICK] = t_ns
     open_up(f)
-    if i[L.KT_POS] == L.NONE_NS or t_ns - i[L.KT_POS] > SENSOR_NS or f[L.K_IN_PLAY] == 0.0:
+    if i[L.KT_POS] == L.NONE_NS or t_ns - i[L.KT_POS] > SENSOR_NS:
+        return
+    if i[L.K_DEAD] == again.BY_SOURCE:
         return
     _advance(twins, s, pos, cursor, t_ns)
     who, metres = play.find_nearest(twins, s, params, t_ns)
-    if who >= 0 and metres <= cfg.touch_m and f[L.K_OLD_Z] <= cfg.ball_reach_z_m:
+    near = who >= 0 and metres <= cfg.touch_m and f[L.K_OLD_Z] <= cfg.ball_reach_z_m
+    if near and again.allows(twins, s, params, cfg, out, t_ns, who, True, half, periods):
         play.touch(twins, s, params, cfg, out, t_ns, who, play.BY_SENSOR, peak_mps2, metres)
 
 
@@ -216,3 +255,7 @@ def _write(twins: Twins, s: int, out: Outputs, t_ns: int, final: bool) -> None:
     r[19] = min(f[L.K_COVER] / since, 1.0)
     r[20], r[21] = age_ms(t_ns, i[L.KT_POS]), age_ms(t_ns, i[L.KT_IMU])
     r[22] = i[L.K_REFUSED_N]
+    for kind in range(6):
+        r[23 + kind] = i[L.K_KICK_OFF_N + kind]
+    r[29], r[30], r[31] = f[L.K_DEAD_S], i[L.K_CARRY_N], f[L.K_CARRIED_M]
+    r[32] = i[L.K_LOSS_N]

@@ -6,7 +6,7 @@ sprint, heart rates, critical speed) are in the roster's `Subject`.
 
 from typing import Final, NamedTuple
 
-ALGO_VERSION: Final = "flow-1.0"
+ALGO_VERSION: Final = "flow-1.1"
 STATE_STEP_NS: Final = 250_000_000
 """States are given at every multiple of this in event time."""
 GRID_NS: Final = 10_000_000
@@ -23,6 +23,7 @@ class FlowConfig(NamedTuple):
     impact_*     peak in g, standard deviations above own steps, and change of velocity or rotation
     touch_*      ball contact from positions alone: distance to a player and change of velocity
     kick_*       ball contact from the ball's own sensor
+    carry_*      least straight length of a carry, and how far off the ball ends it
     """
 
     accel_tau_s: float = 0.10
@@ -70,6 +71,8 @@ class FlowConfig(NamedTuple):
     shot_within_s: float = 1.5
     shot_margin_m: float = 0.5
     goal_sigma_m: float = 0.15
+    carry_min_m: float = 3.0
+    carry_lost_m: float = 3.0
 
     def check(self) -> None:
         """Asserts that the thresholds make sense together."""

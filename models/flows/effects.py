@@ -35,6 +35,8 @@ THRESHOLDS: Final[dict[int, tuple[str, ...]]] = {
     C.KICK: ("touch_m", "touch_dv_mps", "kick_mps2"), C.GAIN: ("touch_m",),
     C.PASS: ("pass_min_m", "touch_m"), C.SHOT: ("shot_mps", "shot_within_s"),
     C.GOAL_CANDIDATE: ("goal_sigma_m",), C.BALL_OUT: (),
+    C.KICK_OFF: (), C.THROW_IN: (), C.CORNER: (), C.GOAL_KICK: (), C.FREE_KICK: (), C.PENALTY: (),
+    C.CARRY: ("carry_min_m", "carry_lost_m", "touch_m"), C.LOSS: ("touch_m",),
 }
 """Thresholds that an event carries among its metrics, as `limit_*`."""
 
@@ -125,6 +127,8 @@ class EffectBuilder:
         subjects = self.roster.subjects
         if code == C.PASS:
             giver, taker = divmod(other, len(subjects))
+            if giver == taker:
+                return giver, ()
             return giver, (f"receiver:{subjects[taker].subject_id}",)
         if code == C.COLLISION and other >= 0:
             return s, (f"other:{subjects[other].subject_id}",)

@@ -173,7 +173,8 @@ def fixes_of(records: Sequence[TelemetryRecord], devices: DeviceMap, subjects: i
     """Ball positions."""
     rows = Gatherer(records, (Kind.BALL_POS,), devices, subjects)
     x, y, z = (rows.ordered(rows.channel(f"pos_{axis}_m")) for axis in "xyz")
-    return Fixes(rows.t_ns, x, y, z, rows.ordered(rows.channel("in_play")), rows.begin)
+    in_play, spin = (rows.ordered(rows.channel(name)) for name in ("in_play", "spin_radps"))
+    return Fixes(rows.t_ns, x, y, z, in_play, rows.begin, spin)
 
 
 def knocks_of(records: Sequence[TelemetryRecord], devices: DeviceMap, subjects: int) -> Knocks:

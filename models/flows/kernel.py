@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from models.columns import frozen
 from models.flows import inputs
 from models.flows import layout as L  # noqa: N812
-from models.flows.ball_walk import walk_ball
+from models.flows.ball_walk import EVENTS_A_FIX, EVENTS_A_KNOCK, walk_ball
 from models.flows.config import STATE_STEP_NS, FlowConfig
 from models.flows.effects import EffectBuilder, FlowEffects
 from models.flows.person_walk import walk_persons
 from models.flows.snapshot import dump, load, new_twins, reset_rows
-from models.flows.subjects import DeviceMap, params_of
+from models.flows.subjects import BALL_KINDS, DeviceMap, params_of
 from models.flows.tables import Outputs
 from models.nets.contract import EVENT_WINDOW, FATIGUE_FEATURES
 from models.telemetry.record import TelemetryRecord
@@ -115,7 +115,13 @@ class FlowKernel:
         scale = 2 ** (grown - 1)
         span_ns = max(records[-1].t_to_ns - records[0].t_from_ns, 0)
         steps = min(span_ns // STATE_STEP_NS, 40_000) + 4
-        events, states = LEAST_EVENTS * scale, (flows * steps + 64) * scale
+        # Balls ask for room for all that their rows could mean, before they are walked.
+        fixes, knocks = (
+            sum(len(record.blocks[kind]) for record in records if kind in record.blocks)
+            for kind in BALL_KINDS
+        )
+        wanted = EVENTS_A_FIX * fixes + EVENTS_A_KNOCK * knocks + 2 * steps
+        events, states = (LEAST_EVENTS + wanted) * scale, (flows * steps + 64) * scale
         windows, tired = (steps + 32) * scale, (flows * (steps // 40 + 2) + 16) * scale
         return Outputs(
             np.zeros(5, np.int64),

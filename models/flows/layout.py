@@ -23,6 +23,8 @@ BIN_NS: Final = 10_000_000_000
 HISTORY: Final = 16
 TRACK: Final = 32
 PENDING: Final = 4
+NOT_BEGUN: Final = 3
+"""`K_DEAD` of a ball that was never seen (`models.flows.ball_restart`)."""
 
 # ---- float64 columns of a person's state -------------------------------------------------------
 (
@@ -93,10 +95,25 @@ BALL_F: Final = TRACK_X + 3 * TRACK
     TRACK_N, KT_BOUND, K_REFUSED_N, KT_PASS, KT_LAST, K_HOME_TOUCHER, K_AWAY_TOUCHER,
 ) = range(33)
 TRACK_T: Final = 33
-BALL_I: Final = TRACK_T + TRACK
 
-FLOATS: Final = max(PERSON_F, BALL_F)
-INTS: Final = max(PERSON_I, BALL_I)
+# ---- ball state of stops, restarts and carries: after the tracks, so that old columns stay -------
+(
+    K_DEAD_S, K_LEFT_X, K_LEFT_Y, K_REST_X, K_REST_Y, K_SPOT_X, K_SPOT_Y, K_LINE_X, K_LINE_Y,
+    K_CARRY_X, K_CARRY_Y, K_CARRY_END_X, K_CARRY_END_Y, K_CARRY_PATH, K_CARRY_SO_FAR, K_CARRIED_M,
+    K_SPIN,
+) = range(BALL_F, BALL_F + 17)
+BALL_F_ALL: Final = BALL_F + 17
+BALL_I: Final = TRACK_T + TRACK
+(
+    K_DEAD, KT_DEAD, K_LEFT, K_LEFT_TEAM, KT_REST, KT_SPOT, K_SPOT_WHO, KT_LINE, K_LINE_WHO,
+    KT_PENDING, K_PENDING, K_STRAY, K_STRAY_N, K_KICK_OFF_N, K_THROW_IN_N, K_CORNER_N,
+    K_GOAL_KICK_N, K_FREE_KICK_N, K_PENALTY_N, K_CARRIER, KT_CARRY, KT_CARRY_NEAR, K_CARRY_N,
+    K_LOSS_N, KT_SHOT_TOUCH,
+) = range(BALL_I, BALL_I + 25)
+BALL_I_ALL: Final = BALL_I + 25
+
+FLOATS: Final = max(PERSON_F, BALL_F_ALL)
+INTS: Final = max(PERSON_I, BALL_I_ALL)
 
 # ---- parameter row of a subject ------------------------------------------------------------------
 (
@@ -122,6 +139,8 @@ BALL_COLUMNS: Final = (
     "poss_team", "poss_subject", "poss_home_s", "poss_away_s", "pass_n", "intercepted_n",
     "shot_n", "out_n",
     "goal_candidate_n", "in_play", "nearest_m", "coverage", "age_ms", "imu_age_ms", "refused_n",
+    "kick_off_n", "throw_in_n", "corner_n", "goal_kick_n", "free_kick_n", "penalty_n", "dead_s",
+    "carry_n", "carry_m", "loss_n",
 )
 STATE_WIDTH: Final = max(len(PERSON_COLUMNS), len(BALL_COLUMNS))
 EVENT_INTS: Final = 7

@@ -69,12 +69,15 @@ def _reset_ball(twins: Twins, row: int) -> None:
     f, i = twins.f[row], twins.i[row]
     times = (
         L.KT_FIRST, L.KT_POS, L.KT_IMU, L.KT_KICK, L.KT_TOUCH, L.KT_NEAR, L.KT_SHOT_DUE, L.KT_SHOT,
-        L.KT_BOUND, L.KT_PASS, L.KT_LAST,
+        L.KT_BOUND, L.KT_PASS, L.KT_LAST, L.KT_DEAD, L.KT_REST, L.KT_SPOT, L.KT_LINE, L.KT_PENDING,
+        L.KT_CARRY, L.KT_CARRY_NEAR, L.KT_SHOT_TOUCH,
     )
     i[list(times)] = L.NONE_NS
     i[[L.KT_NEXT_STATE, L.KT_NEXT_DUE]] = L.NEVER
     i[[L.K_TEAM, L.K_OWNER, L.K_TOUCHER, L.K_NEAREST, L.K_SHOOTER]] = -1
     i[[L.K_HOME_TOUCHER, L.K_AWAY_TOUCHER]] = -1
+    i[[L.K_LEFT_TEAM, L.K_SPOT_WHO, L.K_LINE_WHO, L.K_PENDING, L.K_STRAY, L.K_CARRIER]] = -1
+    i[L.K_DEAD] = L.NOT_BEGUN
     f[L.K_IN_PLAY] = 1.0
     f[L.K_NEAR] = np.nan
 

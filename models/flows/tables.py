@@ -49,7 +49,8 @@ class Boots(NamedTuple):
 
 
 class Fixes(NamedTuple):
-    """Ball positions: metres, z NaN where unknown, in_play NaN where the source does not say."""
+    """Ball positions: metres, z NaN where unknown, in_play NaN where the source does not say, spin
+    rad/s (a size without an axis), NaN where it is not measured."""
 
     t_ns: NDArray[np.int64]
     x_m: NDArray[np.float32]
@@ -57,6 +58,7 @@ class Fixes(NamedTuple):
     z_m: NDArray[np.float32]
     in_play: NDArray[np.float32]
     begin: NDArray[np.int64]
+    spin_radps: NDArray[np.float32]
 
 
 class Knocks(NamedTuple):

@@ -75,13 +75,23 @@ def crossing(
     x_m: float, y_m: float, z_m: float, vx: float, vy: float, vz: float, plane_x_m: float,
     within_s: float,
 ) -> tuple[float, float, float]:
-    """Where the ball, kicked from here without spin, meets the plane x = `plane_x_m`.
+    """Where the ball, kicked from here without spin, meets the plane x = `plane_x_m`: as
+    `spun_crossing` with a spin of 0."""
+    return spun_crossing(x_m, y_m, z_m, vx, vy, vz, plane_x_m, within_s, 0.0)
+
+
+@njit(cache=True)
+def spun_crossing(
+    x_m: float, y_m: float, z_m: float, vx: float, vy: float, vz: float, plane_x_m: float,
+    within_s: float, spin_z_radps: float,
+) -> tuple[float, float, float]:
+    """Where the ball, kicked from here with side spin about z, meets the plane x = `plane_x_m`.
 
     Returns (seconds, y m, z m); seconds is -1 when it does not arrive `within_s`. The ground holds
     the ball up (it rolls on at z = radius), bounces are left out.
     """
     s = np.array([x_m, y_m, max(z_m, RADIUS_M), vx, vy, vz])
-    spin = np.zeros(3)
+    spin = np.array([0.0, 0.0, spin_z_radps])
     work = np.empty((5, 6))
     dt_s = 0.01
     way = 1.0 if plane_x_m > x_m else -1.0

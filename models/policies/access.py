@@ -268,7 +268,8 @@ COLUMN_CLASSES: Final[Mapping[str, DataClass]] = _classified({
     ),
     DataClass.ON_THE_BALL: (
         "kick_n touch_n pass_n intercepted_n shot_n out_n goal_candidate_n poss_team poss_subject"
-        " poss_subject_id poss_home_s poss_away_s in_play nearest_m"
+        " poss_subject_id poss_home_s poss_away_s in_play nearest_m kick_off_n throw_in_n corner_n"
+        " goal_kick_n free_kick_n penalty_n dead_s carry_n carry_m loss_n"
     ),
     DataClass.HEALTH_BIOMETRIC: (
         "hr_bpm hr_mean_bpm hr_pct hr_age_ms hr_coverage trimp trimp_edwards trimp_stagno"

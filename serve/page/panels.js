@@ -4,18 +4,19 @@ import { ageOf, band, el, seconds, shortName, spark } from "./table.js";
 
 const GROUPS = [
   ["all", "All", null],
-  ["ball", "Ball", ["kick", "pass", "shot", "goal_candidate", "ball_out", "possession_gain"]],
+  ["ball", "Ball", ["kick", "pass", "shot", "goal_candidate", "ball_out", "possession_gain", "possession_loss", "carry", "kick_off", "throw_in", "corner", "goal_kick", "free_kick", "penalty"]],
   ["run", "Running", ["sprint", "acceleration", "deceleration", "high_intensity_bout", "change_of_direction"]],
   ["contact", "Contact", ["impact", "collision", "fall", "man_down", "jump"]],
   ["fatigue", "Fatigue", ["fatigue_amber", "fatigue_red", "fatigue_clear"]],
   ["device", "Devices", ["device_degraded", "device_failed", "device_recovered", "device_failure_predicted", "feed_gap", "feed_restored", "clock_fault", "device_anomaly"]],
 ];
-const QUIET = new Set(["kick", "possession_gain", "change_of_direction", "acceleration", "deceleration"]);
+const QUIET = new Set(["kick", "possession_gain", "change_of_direction", "acceleration", "deceleration", "possession_loss", "carry"]);
 const LOOK = {
   sprint: ["»", "Sprint"], acceleration: ["↗", "Acceleration"], deceleration: ["↘", "Deceleration"],
   high_intensity_bout: ["≫", "HI bout"], change_of_direction: ["↱", "Change of direction"],
   impact: ["✸", "Impact"], collision: ["✖", "Collision"], fall: ["↓", "Fall"], jump: ["↑", "Jump"], man_down: ["✚", "MAN DOWN"],
-  kick: ["•", "Kick"], pass: ["→", "Pass"], shot: ["➤", "Shot"], goal_candidate: ["◉", "Goal candidate"], ball_out: ["▭", "Ball out"], possession_gain: ["◐", "Possession"],
+  kick: ["•", "Kick"], pass: ["→", "Pass"], shot: ["➤", "Shot"], goal_candidate: ["◉", "Goal candidate"], ball_out: ["▭", "Ball out"], possession_gain: ["◐", "Possession"], possession_loss: ["◑", "Possession lost"], carry: ["⇢", "Carry"],
+  kick_off: ["⊙", "Kick-off"], throw_in: ["⇤", "Throw-in"], corner: ["◣", "Corner"], goal_kick: ["⊓", "Goal kick"], free_kick: ["⊡", "Free kick"], penalty: ["◎", "PENALTY"],
   fatigue_amber: ["▲", "Fatigue amber"], fatigue_red: ["■", "Fatigue red"], fatigue_clear: ["●", "Fatigue clear"],
   device_degraded: ["◍", "Device degraded"], device_failed: ["⊘", "Device failed"], device_recovered: ["✓", "Device recovered"], device_failure_predicted: ["◔", "Failure predicted"],
   feed_gap: ["⌁", "Feed gap"], feed_restored: ["✓", "Feed restored"], clock_fault: ["◷", "Clock fault"], device_anomaly: ["◇", "Device anomaly"],

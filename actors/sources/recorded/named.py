@@ -3,12 +3,23 @@
 from typing import Any, Final
 
 from actors.sources.recorded.mapping import Mapping, mapping_of
+from models.telemetry.frames import FRAMES
 
 _IMU: Final = {
     **{f"acc_{axis.lower()}_mps2": f"Acc_{axis}" for axis in "XYZ"},
     **{f"gyr_{axis.lower()}_radps": f"Gyr_{axis}" for axis in "XYZ"},
 }
 _XYZ: Final = {"pos_x_m": "x", "pos_y_m": "y", "pos_z_m": "z"}
+
+
+def _placed(frame: str, x: str, y: str, length_m: float, width_m: float) -> dict[str, Any]:
+    """The columns `x` and `y` of a provider's frame as pitch-centred metres."""
+    sx, ox, sy, oy = FRAMES[frame].affine(length_m, width_m)
+    return {
+        "pos_x_m": {"column": x, "scale": sx, "offset": ox},
+        "pos_y_m": {"column": y, "scale": sy, "offset": oy},
+    }
+
 
 _NAMED: Final[tuple[dict[str, Any], ...]] = (
     {
@@ -33,9 +44,7 @@ _NAMED: Final[tuple[dict[str, Any], ...]] = (
         "name": "zxy", "requires": ["ts_ms", "id", "x", "y", "heading", "direction", "energy"],
         "kind": "lps", "device": "id", "rate_hz": 20.0,
         "time": {"column": "ts_ms", "unit": "ms", "epoch": True},
-        "channels": {"lps": {
-            "pos_x_m": {"column": "x", "offset": -52.5}, "pos_y_m": {"column": "y", "offset": -34},
-        }},
+        "channels": {"lps": _placed("zxy", "x", "y", 105.0, 68.0)},
     },
     {
         # Body IMUs in trials. The magnetometer is in units of the local field, not in microtesla,
@@ -65,8 +74,7 @@ _NAMED: Final[tuple[dict[str, Any], ...]] = (
         "time": {"column": "ts in ms", "unit": "ms"},
         "pitch": {"length_m": 40.0, "width_m": 20.0},
         "channels": {kind: {
-            "pos_x_m": {"column": "x in m", "offset": -20},
-            "pos_y_m": {"column": "y in m", "offset": -10}, "pos_z_m": "z in m",
+            **_placed("kinexon", "x in m", "y in m", 40.0, 20.0), "pos_z_m": "z in m",
         } for kind in ("lps", "ball_pos")},
     },
     {

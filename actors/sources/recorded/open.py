@@ -6,6 +6,7 @@ from typing import Final
 
 from actors.sources.recorded.blobs import Blob, blobs_at
 from actors.sources.recorded.canonical import FIXED, read_canonical
+from actors.sources.recorded.debs import read_debs
 from actors.sources.recorded.hawkeye import read_hawkeye
 from actors.sources.recorded.mapped import read_mapped
 from actors.sources.recorded.mapping import Mapping
@@ -19,9 +20,12 @@ from models.errors import SchemaError
 
 _MANY: Final = ("fit", "tcx", "signality", "hawkeye", "metrica")
 """Formats of which one recording is made of several sample files."""
+_OWN: Final = ("hawkeye", "debs2013")
+"""Tracking formats with a reader of ours."""
 _KNOWN: Final = (
     "canonical Parquet or Arrow, CSV or Parquet with a mapping, TRACAB, FIFA EPTS, Sportec, "
-    "SkillCorner, Second Spectrum, Hawk-Eye, Stats Perform, Signality, PFF, Metrica CSV, FIT, TCX"
+    "SkillCorner, Second Spectrum, Hawk-Eye, Stats Perform, Signality, PFF, Metrica CSV, "
+    "DEBS 2013 raw records, FIT, TCX"
 )
 
 
@@ -53,7 +57,7 @@ def open_recording(
         # A damaged session is no longer recognised as one; it is tried by its name all the same.
         lost = [b for b in labels.get("", []) if b.name.lower().endswith((".fit", ".tcx"))]
         return read_workouts(sorted([*workouts, *lost], key=lambda b: b.name), _session, path.stem)
-    vendor: list[str] = [label for label in found if is_tracking(label) or label == "hawkeye"]
+    vendor: list[str] = [label for label in found if is_tracking(label) or label in _OWN]
     if vendor:
         return _read_vendor(path, vendor, labels, given)
     return _read_table(path, [*labels.get("csv", []), *labels.get("parquet", [])], mapping)
@@ -106,6 +110,8 @@ def _read_vendor(
             beside[named] = [blob for blob in given if label_of(blob) == named]
     if label == "hawkeye":
         return read_hawkeye(samples, beside.get("hawkeye.meta", []), path.stem)
+    if label == "debs2013":
+        return read_debs(samples[0], beside.get("debs2013.meta", []))
     return read_tracking(label, samples, beside, path.name.split(".")[0])
 
 

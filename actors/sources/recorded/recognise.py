@@ -22,6 +22,7 @@ _JSON: Final = (
     ("signality.meta", ('"team_home_lineup"',)), ("signality", ('"utc_time":', '"phase":')),
     ("hawkeye", ('"samples":{"ball"',)), ("hawkeye", ('"samples":{"people"',)),
     ("hawkeye", ('"sequences":{', '"match-minute"')),
+    ("debs2013.meta", ('"balls":[', '"players":[', '"feet":[')),
     ("hawkeye.meta", ('"KickOffTime"', '"Stadium"')), ("statsperform.meta", ('"matchInfo":',)),
     ("skillcorner.meta", ('"home_team_kit"',)), ("skillcorner.meta", ('"pitch_length"',)),
     ("skillcorner.meta", ('"referees":', '"trackable_object"', '"date_time"')),
@@ -43,10 +44,12 @@ _TEXT: Final = (
     ("statsperform", r"\A\d{10,13};\d+,\d+,\d+:"),
     ("epts", rf"\A\d+:{_NUMBER},{_NUMBER}[,;]"),
     ("metrica", r"\A,+(Home|Away),"),
+    ("debs2013", r"\A\d{1,4},\d{12,18}(,-?\d+){11}\r?(\n|\Z)"),
 )
 SAMPLES: Final = (
     "fit", "tcx", "parquet", "arrow", "tracab", "secondspectrum", "pff", "signality", "hawkeye",
-    "skillcorner", "sportec", "statsperform", "epts", "metrica", "csv",
+    "skillcorner", "sportec", "statsperform", "epts", "metrica",
+    "debs2013", "csv",
 )
 
 
