@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 
 from models.flows import layout as L  # noqa: N812
 from models.flows.config import STATE_STEP_NS, FlowConfig
+from models.flows.limits import config_of
 from models.flows.person_grid import fill_grid, fill_slots
 from models.flows.person_heart import take_heart
 from models.flows.person_motion import give_jump, take_motion
@@ -57,15 +58,17 @@ def _fits(
 @njit(cache=True)
 def walk_persons(
     flows: NDArray[np.int64], first: int, twins: Twins, params: NDArray[np.float64],
-    cfg: FlowConfig, pos: Positions, imu: Motions, heart: Hearts, ball: Fixes, ball_row: int,
-    end_ns: int, final: bool, out: Outputs,
+    limits: NDArray[np.float64], pos: Positions, imu: Motions, heart: Hearts, ball: Fixes,
+    ball_row: int, end_ns: int, final: bool, out: Outputs,
 ) -> int:
-    """Walk flows[first:] up to `end_ns`, the end of the last record. Returns how many of `flows`
-    are done: fewer than all when the buffers may not hold the next one's output."""
+    """Walk flows[first:] up to `end_ns`, the end of the last record, each with the thresholds of
+    its row of `limits`. Returns how many of `flows` are done: fewer than all when the buffers may
+    not hold the next one's output."""
     for n in range(first, flows.shape[0]):
         s = flows[n]
         if not _fits(twins, s, pos, imu, heart, out, end_ns):
             return n
+        cfg = config_of(limits[s])
         _walk_one(s, twins, params, cfg, pos, imu, heart, ball, ball_row, end_ns, final, out)
     return int(flows.shape[0])
 
