@@ -11,7 +11,8 @@ from typing import Final
 (
     SPRINT, ACCELERATION, DECELERATION, BOUT, IMPACT, COLLISION, JUMP, FALL, TURN, FATIGUE_AMBER,
     FATIGUE_RED, FATIGUE_CLEAR, MAN_DOWN, KICK, GAIN, PASS, SHOT, GOAL_CANDIDATE, BALL_OUT,
-) = range(19)
+    HEART_RECOVERY, HEART_SUSPECT,
+) = range(21)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,4 +60,11 @@ CATALOG: Final[tuple[EventSpec, ...]] = (
         priority="high",
     ),
     EventSpec("ball_out", ("speed_mps",), subs=("touchline", "goal_line")),
+    EventSpec(
+        "heart_rate_recovery", ("hr_end_bpm", "hr_after_bpm", "recovery_bpm", "after_s"), "health",
+    ),
+    EventSpec(
+        "heart_rate_suspect", ("hr_bpm", "cadence_spm", "held_s"), "health",
+        subs=("cadence_lock",),
+    ),
 )

@@ -36,6 +36,8 @@ THRESHOLDS: Final[dict[int, tuple[str, ...]]] = {
     C.KICK: ("touch_m", "touch_dv_mps", "kick_mps2"), C.GAIN: ("touch_m",),
     C.PASS: ("pass_min_m", "touch_m"), C.SHOT: ("shot_mps", "shot_within_s"),
     C.GOAL_CANDIDATE: ("goal_sigma_m",), C.BALL_OUT: (),
+    C.HEART_RECOVERY: ("recovery_share", "recovery_mps", "recovery_s"),
+    C.HEART_SUSPECT: ("hr_lock_bpm", "hr_lock_s"),
 }
 """Thresholds that an event carries among its metrics, as `limit_*`."""
 

@@ -11,9 +11,10 @@ from models.events import catalog as C  # noqa: N812
 from models.flows import layout as L  # noqa: N812
 from models.flows.config import FlowConfig
 from models.flows.emit import NO_METRIC, emit
+from models.flows.person_bands import count_bands
 from models.flows.tables import Outputs, Twins
 from models.metrics.balance import balance_step
-from models.metrics.metabolic import di_prampero_wkg
+from models.metrics.metabolic import power_wkg
 from models.metrics.zones import STANDING_MPS, zone_of
 from models.signal import kalman as K  # noqa: N812
 
@@ -69,7 +70,8 @@ def take_position(
     change = share * (f[L.LAG1] - f[L.LAG2])
     f[L.LAG2] += change
     f[L.ACCEL] = min(max(change / dt_s, -cfg.max_accel_mps2), cfg.max_accel_mps2)
-    _cover(f, bins[i[L.BIN_AT]], bins[L.BINS - 1], p, cfg.hmld_accel_mps2, speed, dt_s)
+    _cover(f, bins[i[L.BIN_AT]], bins[L.BINS - 1], p, cfg, speed, dt_s)
+    count_bands(f, i, cfg, t_ns, speed, dt_s)
     f[L.SPEED] = speed
     ended = _efforts(f, i, p, cfg, t_ns, dt_s, kalman[s, K.X], kalman[s, K.Y])
     if t_ns - i[L.T_HIST] >= HISTORY_NS and _turn(f, i, cfg, t_ns, vx, vy):
@@ -80,7 +82,7 @@ def take_position(
 @njit(cache=True)
 def _cover(
     f: NDArray[np.float64], now: NDArray[np.float64], all_: NDArray[np.float64],
-    p: NDArray[np.float64], hmld_mps2: float, speed: float, dt_s: float,
+    p: NDArray[np.float64], cfg: FlowConfig, speed: float, dt_s: float,
 ) -> None:
     """Distances, power and balances of the last `dt_s`; now and all_ are rows of the bins."""
     accel = f[L.ACCEL]
@@ -90,7 +92,7 @@ def _cover(
         f[L.DIST] += step_m
         f[L.Z1 + zone] += step_m
         fast = speed >= p[L.P_E3]
-        if fast or abs(accel) >= hmld_mps2:
+        if fast or abs(accel) >= cfg.hmld_accel_mps2:
             f[L.HMLD] += step_m
         now[L.B_DIST] += step_m
         all_[L.B_DIST] += step_m
@@ -98,7 +100,7 @@ def _cover(
             now[L.B_HSR] += step_m
             all_[L.B_HSR] += step_m
     f[L.MAX_SPEED] = max(f[L.MAX_SPEED], speed)
-    power = di_prampero_wkg(f[L.LAG2], accel)
+    power = power_wkg(f[L.LAG2], accel, cfg.metabolic_model)
     f[L.POWER] = power
     f[L.WORK] += power * dt_s
     f[L.DBAL] = balance_step(f[L.DBAL], p[L.P_DPRIME], speed, p[L.P_CS], dt_s)

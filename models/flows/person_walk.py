@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from models.flows import layout as L  # noqa: N812
 from models.flows.config import STATE_STEP_NS, FlowConfig
 from models.flows.limits import config_of
+from models.flows.person_beats import take_beat
 from models.flows.person_grid import fill_grid, fill_slots
 from models.flows.person_heart import take_heart
 from models.flows.person_motion import give_jump, take_motion
@@ -48,7 +49,7 @@ def _fits(
     # States stop a minute after the last row, so that rows bound them over any jump of the clock.
     steps = min(steps, (moves + jolts + beats + 1) * (SILENT_NS // STATE_STEP_NS + 2))
     return (
-        out.n[N_EVENTS] + 5 * moves + 2 * jolts + 4 * steps + 8 <= out.event_i.shape[0]
+        out.n[N_EVENTS] + 5 * moves + 2 * jolts + 2 * beats + 4 * steps + 8 <= out.event_i.shape[0]
         and out.n[N_STATES] + steps <= out.state_i.shape[0]
         and out.n[N_WINDOWS] + min(jolts, steps) + 8 <= out.window_i.shape[0]
         and out.n[N_FATIGUE] + steps // 40 + 2 <= out.fatigue_i.shape[0]
@@ -120,7 +121,9 @@ def _walk_one(
                 i[L.ASK_NEAR] = 0
                 i[L.NEAR_WHO], f[L.NEAR_M] = nearest_other(twins, s, pos, params, i[L.T_IMU])
         else:
-            take_heart(twins, s, p, t_ns, np.float64(heart.hr_bpm[c]))
+            hr_bpm = np.float64(heart.hr_bpm[c])
+            take_beat(twins, s, p, cfg, out, t_ns, hr_bpm, np.float64(heart.rr_ms[c]))
+            take_heart(twins, s, p, cfg, t_ns, hr_bpm)
             c += 1
     _end(s, twins, params, cfg, pos, ball, at, at_end, end_ns, final, out)
 

@@ -12,7 +12,7 @@ from models.errors import SchemaError
 from models.flows.config import ALGO_VERSION, FlowConfig
 from models.flows.limits import Limits
 
-WHOLE = ("fatigue_level", "poss_team", "poss_subject")
+WHOLE = ("fatigue_level", "poss_team", "poss_subject", "hr_flag")
 
 
 @dataclass(frozen=True, slots=True)
