@@ -142,9 +142,8 @@ class EffectBuilder:
                 continue
             mine, values = head[mask], body[mask]
             order = np.lexsort((mine[:, 1], mine[:, 0]))
-            columns = {
-                name: _column(name, values[order, at]) for at, name in enumerate(names)
-            }
+            table = np.ascontiguousarray(values[order, : len(names)].T)
+            columns = {name: _column(name, table[at]) for at, name in enumerate(names)}
             subject = mine[order, 1].astype(np.int32)
             found.append(StateRows(mine[order, 0], subject, columns, final, self.metadata))
         return found

@@ -1,14 +1,13 @@
 """The thresholds that hold for each subject: the kernel's, then the group's, then the athlete's.
 
-`table` is what compiled kernels read, one row per subject in the field order of `FlowConfig`; a
-walk makes a `FlowConfig` of its row (`config_of`), so that rules do not know whose limits they use.
+`table` is what compiled kernels read: one record per subject with the fields of `FlowConfig`. A
+record is read by name like the tuple, so that rules do not know whose limits they use, and passed
+as a pointer, where a tuple of so many floats would be copied with every call.
 """
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
-from numba import njit
-from numba.np.unsafe.ndarray import to_fixed_tuple
 from numpy.typing import NDArray
 
 from models.columns import frozen
@@ -17,26 +16,20 @@ from models.flows.config import FlowConfig
 from models.telemetry.roster import Roster, Subject
 from models.telemetry.thresholds import resolved, thresholds_of
 
-WIDTH: Final = len(FlowConfig._fields)
-
-
-@njit(cache=True)
-def config_of(row: NDArray[np.float64]) -> FlowConfig:
-    """The thresholds in `row` (WIDTH,) by name."""
-    return FlowConfig(*to_fixed_tuple(row, WIDTH))  # type: ignore[call-arg]
+FIELDS: Final = np.dtype([(name, np.float64) for name in FlowConfig._fields])
 
 
 class Limits:
     """Per subject of a roster, in its order: `subjects` with resolved fields, `configs`, `table`
-    (S, WIDTH), and `own`: subject_id -> what differs for it from the kernel's configuration."""
+    (S,) of `FIELDS`, and `own`: subject_id -> what the roster sets for it."""
 
     def __init__(self, roster: Roster, config: FlowConfig) -> None:
         """Raises ConfigError when a threshold of the roster cannot be used."""
         config.check()
         self.subjects = [resolved(roster, subject) for subject in roster.subjects]
         self.configs = [_config(roster, subject, config) for subject in roster.subjects]
-        rows = [list(own) for own in self.configs]
-        self.table = frozen(np.array(rows, np.float64).reshape(-1, WIDTH))
+        rows = [tuple(own) for own in self.configs]
+        self.table: NDArray[Any] = frozen(np.array(rows, FIELDS))
         self.own = {
             subject.subject_id: given
             for subject in roster.subjects

@@ -1,12 +1,13 @@
 """The walk of one person's flow: its rows of every kind in time order, timers in between."""
 
+from typing import Any
+
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
 from models.flows import layout as L  # noqa: N812
 from models.flows.config import STATE_STEP_NS, FlowConfig
-from models.flows.limits import config_of
 from models.flows.person_beats import take_beat
 from models.flows.person_grid import fill_grid, fill_slots
 from models.flows.person_heart import take_heart
@@ -59,7 +60,7 @@ def _fits(
 @njit(cache=True)
 def walk_persons(
     flows: NDArray[np.int64], first: int, twins: Twins, params: NDArray[np.float64],
-    limits: NDArray[np.float64], pos: Positions, imu: Motions, heart: Hearts, ball: Fixes,
+    limits: NDArray[Any], pos: Positions, imu: Motions, heart: Hearts, ball: Fixes,
     ball_row: int, end_ns: int, final: bool, out: Outputs,
 ) -> int:
     """Walk flows[first:] up to `end_ns`, the end of the last record, each with the thresholds of
@@ -69,7 +70,7 @@ def walk_persons(
         s = flows[n]
         if not _fits(twins, s, pos, imu, heart, out, end_ns):
             return n
-        cfg = config_of(limits[s])
+        cfg = limits[s]
         _walk_one(s, twins, params, cfg, pos, imu, heart, ball, ball_row, end_ns, final, out)
     return int(flows.shape[0])
 
