@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -41,6 +42,7 @@ def describe(config: FlowConfig, limits: Limits) -> dict[str, Any]:
     return {**config.describe(), "own": limits.own} if limits.own else config.describe()
 
 
+@lru_cache(maxsize=512)
 def is_whole(name: str) -> bool:
     """Whether a state column holds whole numbers."""
     return name.endswith("_n") or name in WHOLE
