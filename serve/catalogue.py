@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from models.flows.config import FlowConfig
-from models.metrics.registry import BALL_METRICS, PERSON_METRICS, about
+from models.metrics.registry import BALL_METRICS, PERSON_METRICS, about, event_rules
 
 ALWAYS: Final = "always"
 TRACKING: Final = "tracking"
@@ -181,3 +181,8 @@ def _made(name: str) -> dict[str, Any]:
     return {
         key: said[key] for key in ("basis", "source", "filter", "thresholds", "algo_version")
     }
+
+
+def events() -> list[dict[str, Any]]:
+    """How every type of event is made: filter, thresholds with their defaults, version."""
+    return event_rules(FlowConfig().describe())

@@ -39,8 +39,9 @@ MORE_F: Final = PEND_G + PENDING
 (
     ACC_LOW, ACC_MID, ACC_HIGH, DEC_LOW, DEC_MID, DEC_HIGH, MP_Z1, MP_Z2, MP_Z3, MP_Z4, MP_Z5,
     MP_Z6, HIGH_POWER, LOAD_FLAT, HIT_G, HR_Z1, HR_Z2, HR_Z3, HR_Z4, HR_Z5, RECOVERY_HR, RECOVERY,
-    RR_LAST, RR_SUM, RR_PAIRS, RR_CLEAN_S, RR_ALL, RR_BAD, RMSSD, RR_ARTEFACTS, DRIFT, RR_RING,
-) = range(MORE_F, MORE_F + 32)
+    RR_LAST, RR_SUM, RR_PAIRS, RR_CLEAN_S, RR_ALL, RR_BAD, RMSSD, RR_ARTEFACTS, DRIFT, DBAL_LOW,
+    RR_RING,
+) = range(MORE_F, MORE_F + 33)
 RR_KEPT: Final = 5
 QUANTITIES: Final = 5
 """What the ring of seconds holds: distance, high-speed distance, PlayerLoad, work, efforts."""
@@ -132,7 +133,7 @@ PERSON_COLUMNS: Final = (
     "impact_z1_n", "impact_z2_n", "impact_z3_n", "impact_z4_n", "impact_z5_n", "impact_z6_n",
     "hr_z1_s", "hr_z2_s", "hr_z3_s", "hr_z4_s", "hr_z5_s", "hr_recovery_bpm", "hr_recovery_age_ms",
     "rmssd_ms", "rmssd_age_ms", "rr_artefact_pct", "hr_jump_n", "hr_flag", "efficiency_wkgpbpm",
-    "drift_pct",
+    "drift_pct", "dbal_low_s",
 )
 BALL_COLUMNS: Final = (
     "x_m", "y_m", "z_m", "speed_mps", "max_speed_mps", "distance_m", "kick_n", "touch_n",

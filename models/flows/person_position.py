@@ -21,6 +21,8 @@ from models.signal import kalman as K  # noqa: N812
 COVER_S = 0.3
 """How long one position stands for its time: a longer silence is missing coverage."""
 INTENSITY_TAU_S = 1.0
+DEPLETED = 0.25
+"""Share of D' under which it counts as depleted (DOMAIN B9)."""
 TURN_OVER_NS = 500_000_000
 HISTORY_NS = 45_000_000
 SOURCE_LOST_NS = 1_000_000_000
@@ -104,6 +106,8 @@ def _cover(
     f[L.POWER] = power
     f[L.WORK] += power * dt_s
     f[L.DBAL] = balance_step(f[L.DBAL], p[L.P_DPRIME], speed, p[L.P_CS], dt_s)
+    if f[L.DBAL] < DEPLETED * p[L.P_DPRIME]:
+        f[L.DBAL_LOW] += dt_s
     f[L.WBAL] = balance_step(f[L.WBAL], p[L.P_WPRIME], power, p[L.P_CP], dt_s)
     f[L.POS_COVER] += min(dt_s, COVER_S)
     left = f[L.DBAL] / p[L.P_DPRIME] * dt_s

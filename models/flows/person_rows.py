@@ -25,7 +25,7 @@ _FLOATS = {
     "dec_high_m": L.DEC_HIGH, **{f"power_z{n}_s": L.MP_Z1 + n - 1 for n in range(1, 7)},
     "high_power_m": L.HIGH_POWER, **{f"hr_z{n}_s": L.HR_Z1 + n - 1 for n in range(1, 6)},
     "hr_recovery_bpm": L.RECOVERY, "rmssd_ms": L.RMSSD, "rr_artefact_pct": L.RR_ARTEFACTS,
-    "drift_pct": L.DRIFT, "player_load_flat_au": L.LOAD_FLAT,
+    "drift_pct": L.DRIFT, "dbal_low_s": L.DBAL_LOW, "player_load_flat_au": L.LOAD_FLAT,
 }
 _INTS = {
     "sprint_n": L.SPRINT_N, "acc_n": L.ACC_N, "dec_n": L.DEC_N, "acc_short_n": L.ACC_SHORT_N,

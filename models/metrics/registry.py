@@ -9,7 +9,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
+from models.events import catalog as C  # noqa: N812
+from models.events.catalog import CATALOG
 from models.flows.config import ALGO_VERSION, FILTER
+from models.flows.effects import THRESHOLDS
 from models.metrics.registry_rows import BALL_ROWS, PERSON_ROWS
 
 FILTERS: Final[Mapping[str, str]] = {
@@ -22,6 +25,17 @@ FILTERS: Final[Mapping[str, str]] = {
     "rr": "live: 300-1300 ms, within 25 % of the median of the five intervals before",
     "none": "none",
 }
+EVENT_FILTERS: Final[Mapping[int, str]] = {
+    **dict.fromkeys((C.SPRINT, C.BOUT, C.TURN), "speed"),
+    **dict.fromkeys((C.ACCELERATION, C.DECELERATION), "accel"),
+    **dict.fromkeys((C.IMPACT, C.COLLISION, C.JUMP, C.FALL, C.MAN_DOWN), "motion"),
+    **dict.fromkeys((C.FATIGUE_AMBER, C.FATIGUE_RED, C.FATIGUE_CLEAR), "accel"),
+    **dict.fromkeys(
+        (C.KICK, C.GAIN, C.PASS, C.SHOT, C.GOAL_CANDIDATE, C.BALL_OUT), "ball"
+    ),
+    **dict.fromkeys((C.HEART_RECOVERY, C.HEART_SUSPECT), "heart"),
+}
+"""What an event's input has been through, by code."""
 PUBLISHED, ADAPTED, OWN, COUNT = "published", "adapted", "own", "count"
 BASES: Final = {"P": PUBLISHED, "A": ADAPTED, "R": OWN, "C": COUNT}
 
@@ -78,3 +92,17 @@ def about(
         spec["model"] = metadata["metabolic"]
     spec["algo_version"] = metadata.get("algo_version", spec["algo_version"])
     return spec
+
+
+def event_rules(metadata: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Of every event type: filter, thresholds, metrics, data class, algorithm version. An event
+    says its version and its athlete's own thresholds (`limit_*`) itself."""
+    return [
+        {
+            "type": spec.type, "filter": FILTERS[EVENT_FILTERS[code]],
+            "thresholds": {name: metadata[name] for name in THRESHOLDS[code]},
+            "metrics": list(spec.metrics), "policy_class": spec.policy_class,
+            "algo_version": metadata["algo_version"],
+        }
+        for code, spec in enumerate(CATALOG)
+    ]

@@ -117,6 +117,8 @@ efficiency_wkgpbpm | W/kg/bpm | health_index | heart | metabolic_model | P | Cog
   metabolic power over mean heart rate
 drift_pct | % | health_index | heart | metabolic_model | P | Coggan | (EF1 - EF2) / EF1 of the \
   last 20 minutes, heart rate 30 s later
+dbal_low_s | s | health_index | speed | critical_speed_mps d_prime_m | A | Skiba 2012 | time with \
+  less than a quarter of D' left
 """
 BALL_ROWS: Final = """
 x_m y_m z_m | m | tracking | ball | | R | | filtered place

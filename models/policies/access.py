@@ -285,6 +285,6 @@ COLUMN_CLASSES: Final[Mapping[str, DataClass]] = _classified({
     ),
     DataClass.HEALTH_INDEX: (
         "dbal_m dbal_pct wbal_jkg fatigue_index fatigue_low fatigue_high fatigue_level"
-        " efficiency_wkgpbpm drift_pct"
+        " efficiency_wkgpbpm drift_pct dbal_low_s"
     ),
 })

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from models.flows.config import FlowConfig
+from models.metrics.balance import balance_step
 from models.metrics.load import peak_rolling_mean
 from models.metrics.metabolic import equivalent_distance_m
 from tests.unit.flow_world import START_NS, heart, imu, last_row, lps, play, rows
@@ -147,3 +148,13 @@ def test_ten_minutes_in_each_zone_of_heart_rate():
     row = last_row(play(roster(hr_max_bpm=200.0), heart(0, np.arange(3000.0), bpm)))
     assert [row[f"hr_z{n}_s"] for n in range(1, 6)] == pytest.approx([600.0] * 5, abs=1.01)
     assert row["trimp_edwards"] == pytest.approx(150.0, abs=0.1)
+
+
+def test_the_time_with_little_left_of_d_prime():
+    fast = play(roster(d_prime_m=60.0), run(np.concatenate([np.full(600, 6.0), np.full(600, 1.0)])))
+    level, low_s = 60.0, 0.0
+    for n in range(1, 1200):
+        level = balance_step(level, 60.0, 6.0 if n < 600 else 1.0, 4.0, 0.05)
+        low_s += 0.05 * (level < 15.0)
+    assert last_row(fast)["dbal_low_s"] == pytest.approx(low_s, abs=1.0)
+    assert last_row(play(roster(), run(np.full(1200, 3.0))))["dbal_low_s"] == 0.0

@@ -7,13 +7,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from models.events.catalog import CATALOG
 from models.flows.config import ALGO_VERSION, FlowConfig
+from models.flows.effects import THRESHOLDS
 from models.flows.layout import BALL_COLUMNS, PERSON_COLUMNS
 from models.flows.states import is_whole
-from models.metrics.registry import BALL_METRICS, FILTERS, PERSON_METRICS, about, spec_of
+from models.metrics.registry import (
+    BALL_METRICS,
+    EVENT_FILTERS,
+    FILTERS,
+    PERSON_METRICS,
+    about,
+    spec_of,
+)
 from models.policies.access import PLAIN_COLUMNS, column_class
 from models.telemetry.thresholds import BOUNDS
-from serve.catalogue import HEALTH, PERFORMANCE, catalogue
+from serve.catalogue import HEALTH, PERFORMANCE, catalogue, events
 from tests.unit.flow_world import lps, play, roster_of
 
 README = (Path(__file__).resolve().parents[2] / "models" / "README.md").read_text()
@@ -91,3 +100,12 @@ def test_whole_numbers_are_told_by_name():
     assert is_whole("impact_z1_n")
     assert is_whole("hr_flag")
     assert not is_whole("hr_z1_s")
+
+
+def test_every_event_says_its_filter_thresholds_and_version():
+    rules = {rule["type"]: rule for rule in events()}
+    assert list(rules) == [spec.type for spec in CATALOG]
+    assert set(EVENT_FILTERS) == set(THRESHOLDS) == set(range(len(CATALOG)))
+    assert rules["acceleration"]["thresholds"]["effort_hold_s"] == 0.5
+    assert "Kalman" in rules["sprint"]["filter"]
+    assert {rule["algo_version"] for rule in rules.values()} == {ALGO_VERSION}
