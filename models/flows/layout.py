@@ -40,8 +40,8 @@ MORE_F: Final = PEND_G + PENDING
     ACC_LOW, ACC_MID, ACC_HIGH, DEC_LOW, DEC_MID, DEC_HIGH, MP_Z1, MP_Z2, MP_Z3, MP_Z4, MP_Z5,
     MP_Z6, HIGH_POWER, LOAD_FLAT, HIT_G, HR_Z1, HR_Z2, HR_Z3, HR_Z4, HR_Z5, RECOVERY_HR, RECOVERY,
     RR_LAST, RR_SUM, RR_PAIRS, RR_CLEAN_S, RR_ALL, RR_BAD, RMSSD, RR_ARTEFACTS, DRIFT, DBAL_LOW,
-    RR_RING,
-) = range(MORE_F, MORE_F + 33)
+    MEAN_VX, MEAN_VY, RR_RING,
+) = range(MORE_F, MORE_F + 35)
 RR_KEPT: Final = 5
 QUANTITIES: Final = 5
 """What the ring of seconds holds: distance, high-speed distance, PlayerLoad, work, efforts."""

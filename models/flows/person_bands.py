@@ -11,6 +11,7 @@ from models.flows import layout as L  # noqa: N812
 from models.flows.config import FlowConfig
 from models.metrics.zones import STANDING_MPS
 
+REST_TAU_S = 2.0
 HIT_APART_NS = 100_000_000
 """Peaks closer together are one hit, counted where the largest of them belongs."""
 
@@ -20,8 +21,7 @@ def count_bands(
     f: NDArray[np.float64], i: NDArray[np.int64], cfg: FlowConfig, t_ns: int, speed: float,
     dt_s: float,
 ) -> None:
-    """Add the last `dt_s` to its bands, before `f[SPEED]` becomes `speed`; remember when the person
-    last was not at rest, and not slow."""
+    """Add the last `dt_s` to its bands, before `f[SPEED]` becomes `speed`."""
     power = f[L.POWER]
     at = L.MP_Z1
     if power >= cfg.power_z1_wkg:
@@ -33,10 +33,6 @@ def count_bands(
                 if power >= cfg.power_z5_wkg:
                     at = L.MP_Z6
     f[at] += dt_s
-    if speed >= cfg.rest_mps:
-        i[L.T_MOVED] = t_ns
-        if speed >= cfg.recovery_mps:
-            i[L.T_FAST] = t_ns
     if speed < STANDING_MPS:
         return
     step_m = 0.5 * (f[L.SPEED] + speed) * dt_s
@@ -51,6 +47,23 @@ def count_bands(
             if size >= cfg.band_high_mps2:
                 at += 1
         f[at] += step_m
+
+
+@njit(cache=True)
+def note_rest(
+    f: NDArray[np.float64], i: NDArray[np.int64], cfg: FlowConfig, t_ns: int, speed: float,
+    vx: float, vy: float, dt_s: float,
+) -> None:
+    """Remember when the person last was fast, and when not at rest. A position sensor's noise looks
+    like 0.3 m/s and more, to and fro: rest is told by the mean velocity of about two seconds."""
+    share = dt_s / (REST_TAU_S + dt_s)
+    f[L.MEAN_VX] += share * (vx - f[L.MEAN_VX])
+    f[L.MEAN_VY] += share * (vy - f[L.MEAN_VY])
+    mean = f[L.MEAN_VX] * f[L.MEAN_VX] + f[L.MEAN_VY] * f[L.MEAN_VY]
+    if mean >= cfg.rest_mps * cfg.rest_mps:
+        i[L.T_MOVED] = t_ns
+    if speed >= cfg.recovery_mps:
+        i[L.T_FAST] = t_ns
 
 
 @njit(cache=True)

@@ -11,7 +11,7 @@ from models.events import catalog as C  # noqa: N812
 from models.flows import layout as L  # noqa: N812
 from models.flows.config import FlowConfig
 from models.flows.emit import NO_METRIC, emit
-from models.flows.person_bands import count_bands
+from models.flows.person_bands import count_bands, note_rest
 from models.flows.tables import Outputs, Twins
 from models.metrics.balance import balance_step
 from models.metrics.metabolic import power_wkg
@@ -74,6 +74,7 @@ def take_position(
     f[L.ACCEL] = min(max(change / dt_s, -cfg.max_accel_mps2), cfg.max_accel_mps2)
     _cover(f, bins[i[L.BIN_AT]], bins[L.BINS - 1], p, cfg, speed, dt_s)
     count_bands(f, i, cfg, t_ns, speed, dt_s)
+    note_rest(f, i, cfg, t_ns, speed, vx, vy, dt_s)
     f[L.SPEED] = speed
     ended = _efforts(f, i, p, cfg, t_ns, dt_s, kalman[s, K.X], kalman[s, K.Y])
     if t_ns - i[L.T_HIST] >= HISTORY_NS and _turn(f, i, cfg, t_ns, vx, vy):

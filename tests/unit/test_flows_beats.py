@@ -95,6 +95,17 @@ def test_rmssd_at_rest_is_that_of_the_beats():
     assert 0 < row["rmssd_age_ms"] < 60_000
 
 
+def test_the_noise_of_a_position_sensor_is_no_movement():
+    t = np.arange(90 * 20) / 20
+    rng = np.random.default_rng(1)
+    slow = np.interp(t, np.arange(92.0), rng.normal(0.0, 0.08, 92))
+    noisy = lps(0, t, slow + rng.normal(0, 0.04, len(t)), rng.normal(0, 0.04, len(t)))
+    effects = play(roster_of(), noisy, beats(resting_rr(95)))
+    (states,) = [s for s in effects.states if not s.final]
+    assert states.columns["speed_mps"].max() > 0.5
+    assert last_row(effects)["rmssd_ms"] > 0.0
+
+
 def test_few_artefacts_hardly_change_rmssd_and_many_give_none():
     clean = resting_rr(150)
     few, many = clean.copy(), clean.copy()
