@@ -41,7 +41,7 @@ _ZONES: Final = (
     ("z5_m", "Zone 5"),
 )
 
-METRICS: Final[dict[str, Metric]] = {
+_LABELLED: Final = {
     m.name: m for m in (
         Metric("x_m", "x", "m", TRACKING, "Kalman position, pitch centre, goal to goal", _N),
         Metric("y_m", "y", "m", TRACKING, "Kalman position, pitch centre, touchline", _N),
@@ -138,12 +138,12 @@ METRICS: Final[dict[str, Metric]] = {
     )
 }
 
-METRICS.update({
+METRICS: Final[dict[str, Metric]] = _LABELLED | {
     name: Metric(name, name.rsplit("_", 1)[0].replace("_", " "), spec.unit.split(",")[0],
                  spec.data_class, spec.about)
     for name, spec in PERSON_METRICS.items()
-    if name not in METRICS and spec.data_class != "plain"
-})
+    if name not in _LABELLED and spec.data_class != "plain"
+}
 """Columns without a label of their own are called by their name."""
 
 PLAIN_KEYS: Final = frozenset({

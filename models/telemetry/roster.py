@@ -33,8 +33,8 @@ class Subject:
     """One flow's subject. `team` is "home", "away" or "" ; heart rates in bpm, mass in kg.
 
     `group` names an entry of `Roster.groups`; `thresholds` are the subject's own and win over it
-    (names and bounds: `models.telemetry.thresholds`). `vmax_mps` 0 = unknown. `zones` is filled
-    when a zone set is resolved, see there.
+    (names and bounds: `models.telemetry.thresholds`). `vmax_mps` 0 = unknown. `zones` names a
+    zone set, as the threshold of that name does.
     """
 
     subject_id: str

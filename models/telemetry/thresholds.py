@@ -91,9 +91,10 @@ def thresholds_of(roster: "Roster", subject: "Subject") -> dict[str, float | str
     if subject.group and subject.group not in roster.groups:
         raise ConfigError(f"{where}: no group is called {subject.group!r}")
     group = roster.groups.get(subject.group, {})
+    field = {"zones": subject.zones} if subject.zones else {}
     check_thresholds(f"group {subject.group!r}", group)
-    check_thresholds(where, subject.thresholds)
-    return {**group, **subject.thresholds}
+    check_thresholds(where, {**field, **subject.thresholds})
+    return {**group, **field, **subject.thresholds}
 
 
 def resolved(roster: "Roster", subject: "Subject") -> "Subject":

@@ -98,6 +98,14 @@ def test_a_zone_set_gives_all_edges(name):
     assert list(ZONE_SETS[name]) == sorted(ZONE_SETS[name])
 
 
+def test_a_zone_set_may_stand_in_the_athletes_entry_itself():
+    roster = roster_of(1, zones="women")
+    assert resolved(roster, roster.subjects[0]).sprint_mps == 6.26
+    text = roster_of(1, zones="moon").to_json()
+    with pytest.raises(ConfigError, match="moon"):
+        Roster.from_json(text)
+
+
 def test_zone_sets_are_as_published_in_km_per_hour():
     assert [round(3.6 * edge, 6) for edge in ZONE_SETS["fifa"]] == [7, 15, 20, 25]
     assert [round(3.6 * edge, 6) for edge in ZONE_SETS["men"]] == [7.2, 14.4, 19.8, 25.2]
