@@ -1,4 +1,5 @@
-"""The catalogue of served metrics: unit, formula, window and data class of every column.
+"""The catalogue of served metrics: unit, formula, window and data class of every column; where the
+formula comes from, the filter, the thresholds and the version are the kernel's registry.
 
 The page's tooltips, the metrics endpoint and the access filter read this one table. A column that
 is not in it is not served to anybody: a new metric is invisible until someone says what it is.
@@ -8,6 +9,9 @@ Data classes are those of the access policy. Formulas are for people; the code t
 
 from dataclasses import asdict, dataclass
 from typing import Any, Final
+
+from models.flows.config import FlowConfig
+from models.metrics.registry import BALL_METRICS, PERSON_METRICS, about, event_rules
 
 ALWAYS: Final = "always"
 TRACKING: Final = "tracking"
@@ -37,7 +41,7 @@ _ZONES: Final = (
     ("z5_m", "Zone 5"),
 )
 
-METRICS: Final[dict[str, Metric]] = {
+_LABELLED: Final = {
     m.name: m for m in (
         Metric("x_m", "x", "m", TRACKING, "Kalman position, pitch centre, goal to goal", _N),
         Metric("y_m", "y", "m", TRACKING, "Kalman position, pitch centre, touchline", _N),
@@ -152,6 +156,14 @@ METRICS: Final[dict[str, Metric]] = {
     )
 }
 
+METRICS: Final[dict[str, Metric]] = _LABELLED | {
+    name: Metric(name, name.rsplit("_", 1)[0].replace("_", " "), spec.unit.split(",")[0],
+                 spec.data_class, spec.about)
+    for name, spec in PERSON_METRICS.items()
+    if name not in _LABELLED and spec.data_class != "plain"
+}
+"""Columns without a label of their own are called by their name."""
+
 PLAIN_KEYS: Final = frozenset({
     "subject_id", "role", "team", "number", "t_ns", "status", "algo_version", "age_ms",
     "received_age_ms", "stale", "low_coverage", "venue_id", "match_id", "final",
@@ -173,5 +185,22 @@ def class_of(name: str) -> str:
 
 
 def catalogue(classes: frozenset[str]) -> list[dict[str, Any]]:
-    """The metrics that a caller with these data classes may see."""
-    return [asdict(m) for m in METRICS.values() if m.data_class in classes | {ALWAYS}]
+    """The metrics that a caller with these data classes may see, each with what the registry says
+    of it under `made`: source, filter, thresholds with their defaults, algorithm version."""
+    seen = classes | {ALWAYS}
+    return [asdict(m) | {"made": _made(m.name)} for m in METRICS.values() if m.data_class in seen]
+
+
+def _made(name: str) -> dict[str, Any]:
+    """The registry's entry of a column of persons, else of balls; empty for what is made later."""
+    if name not in PERSON_METRICS and name not in BALL_METRICS:
+        return {}
+    said = about(name, FlowConfig().describe(), ball=name not in PERSON_METRICS)
+    return {
+        key: said[key] for key in ("basis", "source", "filter", "thresholds", "algo_version")
+    }
+
+
+def events() -> list[dict[str, Any]]:
+    """How every type of event is made: filter, thresholds with their defaults, version."""
+    return event_rules(FlowConfig().describe())

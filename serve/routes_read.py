@@ -13,11 +13,22 @@ from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
 from models.policies.access import Principal
-from serve.catalogue import DEVICE, HEALTH, INDEX, ON_BALL, PERFORMANCE, TRACKING, catalogue
+from serve.catalogue import (
+    ALWAYS,
+    DEVICE,
+    HEALTH,
+    INDEX,
+    ON_BALL,
+    PERFORMANCE,
+    TRACKING,
+    catalogue,
+    events,
+)
 from serve.gate import READ, Here, Who, allow, granted
 from serve.ports import Ports, Sight
 from serve.view import (
     TRACKING_COARSE,
+    class_of_event,
     devices_view,
     events_view,
     history_view,
@@ -139,10 +150,13 @@ async def list_predictions(ports: Here, who: Who, venue: str = "") -> JSONRespon
 
 
 async def list_metrics(request: Request, ports: Here, who: Who) -> Response:
-    """What each metric means: unit, formula, window, data class; and who is asking."""
+    """What each metric and event means and how it is made, of those that the caller may see; and
+    who is asking."""
     allow(ports, who, READ, "catalogue")
     caller = {"subject": who.subject, "role": str(who.role), "classes": sorted(granted(who))}
-    return tagged(request, {"caller": caller, "metrics": catalogue(granted(who))})
+    classes = granted(who)
+    rules = [rule for rule in events() if class_of_event(rule) in classes | {ALWAYS}]
+    return tagged(request, {"caller": caller, "metrics": catalogue(classes), "events": rules})
 
 
 async def _athlete(

@@ -24,7 +24,8 @@ TRACKING_COARSE: Final = "tracking_coarse"
 _COARSE_KEYS: Final = frozenset({"x_m", "y_m", "z_m", "speed_mps"})
 _EVENT_CLASS: Final = {
     "fatigue_amber": INDEX, "fatigue_red": INDEX, "fatigue_clear": INDEX, "man_down": HEALTH,
-    "load_cap_reached": HEALTH, "device_degraded": DEVICE, "device_failed": DEVICE,
+    "load_cap_reached": HEALTH, "heart_rate_recovery": HEALTH, "heart_rate_suspect": HEALTH,
+    "device_degraded": DEVICE, "device_failed": DEVICE,
     "device_recovered": DEVICE, "device_failure_predicted": DEVICE, "clock_fault": DEVICE,
     "anchor_fault": DEVICE, "feed_gap": ALWAYS, "feed_restored": ALWAYS,
     "acceleration": PERFORMANCE, "deceleration": PERFORMANCE, "impact": PERFORMANCE,
@@ -36,7 +37,7 @@ _EVENT_CLASS: Final = {
     "free_kick": ON_BALL, "penalty": ON_BALL, "carry": ON_BALL, "possession_loss": ON_BALL,
 }
 _CLAIMED: Final = {"tracking": TRACKING, "physical": PERFORMANCE, "on_the_ball": ON_BALL}
-_HEALTH_WORDS: Final = ("hr_", "rr_", "fatigue", "dbal", "wbal", "trimp", "heart", "tilt")
+_HEALTH_WORDS: Final = ("hr_", "rr_", "fatigue", "dbal", "wbal", "trimp", "heart", "tilt", "rmssd")
 
 
 def class_of_event(event: dict[str, Any]) -> str:

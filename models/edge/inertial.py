@@ -19,7 +19,7 @@ from models.edge.rows import Rows
 from models.edge.tables import Streams, Tables, Whole
 from models.signal.biquads import PASS_ALL, butterworth
 from models.signal.hampel import forget_window, hampel_step, new_windows
-from models.signal.player_load import GRAVITY_MPS2, LOAD_CUTOFF_HZ, load_step, new_load
+from models.signal.player_load import FLAT, GRAVITY_MPS2, LOAD_CUTOFF_HZ, load_step, new_load
 from models.signal.stuck import new_runs, run_ns
 from models.telemetry.flags import Flag
 from models.telemetry.kinds import KINDS, Kind
@@ -52,7 +52,7 @@ class InertialState(NamedTuple):
 
 class InertialRule(NamedTuple):
     """spike_mps2 floor of a jump, 0 = never repair; kick 1 where clipping is no fault; merged
-    first of the three channels that the edge fills, -1 = none; stuck_ns, k see `EdgeConfig`."""
+    first of the four channels that the edge fills, -1 = none; stuck_ns, k see `EdgeConfig`."""
 
     spike_mps2: float
     k: float
@@ -74,7 +74,7 @@ def load_sections(tables: Tables) -> NDArray[np.float64]:
     """(D, SECTIONS, 5) low-pass of each device before PlayerLoad; nothing at 100 Hz and below."""
     streams = tables.streams
     rows = [
-        butterworth(LOAD_CUTOFF_HZ, rate) if merge > 1 else np.array(PASS_ALL)
+        butterworth(LOAD_CUTOFF_HZ, rate) if merge != 1 else np.array(PASS_ALL)
         for rate, merge in zip(streams.rate, streams.load_merge, strict=True)
     ]
     return frozen(np.array(rows or np.empty((0, 2, 5)), np.float64))
@@ -218,10 +218,13 @@ def _pass(
         if rough < cell[second, row, grid.NOISE]:
             cell[second, row, grid.NOISE] = rough
         if merged >= 0:
-            added = load_step(load, load_z, sections, row, load_merge[row], gap_ns, x, y, z)
+            added = load_step(
+                load, load_z, sections, row, load_merge[row], gap_ns, x, y, z, rate[row]
+            )
             values[merged, i] = added
             values[merged + 1, i] = magnitude
             values[merged + 2, i] = 1.0
+            values[merged + 3, i] = load[row, FLAT]
         if subject >= 0 and kick == 0:
             if not ticks[tick, subject, grid.IMPACT] >= magnitude:
                 ticks[tick, subject, grid.IMPACT] = magnitude

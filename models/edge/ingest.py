@@ -44,7 +44,7 @@ _DUPLICATE: Final = int(Reason.DUPLICATE)
 _STALE_SEQ: Final = int(Reason.STALE_SEQ)
 _LATE: Final = int(Flag.LATE)
 _ADJUSTED: Final = int(Flag.CLOCK_ADJUSTED)
-_EDGE_ONLY: Final = ("load_au", "peak_mps2", "merged_n")
+_EDGE_ONLY: Final = ("load_au", "peak_mps2", "merged_n", "load_flat_au")
 
 
 class Arrived(NamedTuple):

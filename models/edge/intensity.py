@@ -2,6 +2,9 @@
 
     I = max(clip((v - 4) / 3), clip((|a| - 2) / 2), clip((|a_imu| / g - 4) / 6), ball, suspicion)
 
+The limits 4-7 m/s, 2-4 m/s^2 and 4-10 g are defaults: a roster sets others for an athlete or a
+group (`hot_*`, `models.telemetry.thresholds`).
+
 ball: 1 for the ball when it flies at 15 m/s or more towards a goal, and for persons within 3 m of
 it then; 0.5 within 3 m of the ball otherwise. suspicion: 0.7 while a device of the subject has just
 turned bad. While the ball is out of play everything but the felt impact counts half: an impact may
@@ -15,12 +18,14 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from models.columns import frozen
 from models.edge import cells as grid
 from models.edge.cells import Cells
 from models.edge.config import EdgeConfig
 from models.edge.tables import Tables, Whole
 from models.signal.player_load import GRAVITY_MPS2
 from models.telemetry.roster import Roster
+from models.telemetry.thresholds import hot_limits
 
 NEAR_M: Final = 3.0
 SHOT_MPS: Final = 15.0
@@ -49,7 +54,8 @@ class FlowState(NamedTuple):
 
 
 class FlowRule(NamedTuple):
-    """Scalars: the ball's subject row (-1 none), half the pitch's length in metres, thresholds."""
+    """Scalars: the ball's subject row (-1 none), half the pitch's length in metres, thresholds.
+    limits (S, 6): where speed, acceleration and felt impact of each subject begin and are full."""
 
     ball: int
     half_length_m: float
@@ -57,6 +63,7 @@ class FlowRule(NamedTuple):
     leave: float
     hold_ns: int
     post_ns: int
+    limits: NDArray[np.float64]
 
 
 class Heat(NamedTuple):
@@ -76,9 +83,12 @@ def new_flows(subject_n: int) -> FlowState:
 
 
 def flow_rule(roster: Roster, tables: Tables, config: EdgeConfig) -> FlowRule:
+    """Raises ConfigError when the roster sets a limit that cannot be used."""
+    limits = [hot_limits(roster, subject) for subject in roster.subjects]
     return FlowRule(
         tables.ball, 0.5 * roster.pitch_length_m, config.hot_enter, config.hot_leave,
         config.hot_hold_ns, config.post_roll_ns,
+        frozen(np.array(limits, np.float64).reshape(-1, 6)),
     )
 
 
@@ -176,7 +186,11 @@ def _roll(
             shot = ball_known and _is_shot(rule, ball)
         for s in range(suspect.shape[1]):
             flow, last = state.flows[s], state.last[s]
-            score = max(_clip((last[SPEED] - 4.0) / 3.0), _clip((last[ACCEL] - 2.0) / 2.0))
+            limit = rule.limits[s]
+            score = max(
+                _clip((last[SPEED] - limit[0]) / (limit[1] - limit[0])),
+                _clip((last[ACCEL] - limit[2]) / (limit[3] - limit[2])),
+            )
             if s == rule.ball:
                 score = 1.0 if shot else 0.0
             elif ball_known and flow[T_PLACE] > 0 and begin_ns - flow[T_PLACE] <= PLACE_NS:
@@ -188,7 +202,7 @@ def _roll(
             if stopped:
                 score *= STOPPAGE
             felt = cells.tick[tick, s, grid.IMPACT] / GRAVITY_MPS2
-            score = max(score, _clip((felt - 4.0) / 6.0))
+            score = max(score, _clip((felt - limit[4]) / (limit[5] - limit[4])))
             last[SCORE] = score
             calm_before = flow[HOT] == 0 and begin_ns >= flow[WHOLE_UNTIL]
             if _heat(flow, score, begin_ns, end_ns, rule) and calm_before:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from models.errors import SchemaError
 
 MAGIC: Final = b"TLES"
-VERSION: Final = 1
+VERSION: Final = 2
 _CODEC: Final = "zstd"
 MAX_BYTES: Final = 4 << 30
 

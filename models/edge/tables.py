@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from models.columns import frozen
 from models.edge.config import EdgeConfig
+from models.signal.player_load import load_merge
 from models.telemetry.kinds import KINDS, Kind
 from models.telemetry.roster import Device, Role, Roster, source_order
 
@@ -20,7 +21,6 @@ KIND_CODE: Final = {kind: code for code, kind in enumerate(KIND_LIST)}
 INERTIAL: Final = (Kind.IMU, Kind.BALL_IMU, Kind.BOOT)
 POSITIONS: Final = (Kind.LPS, Kind.GNSS, Kind.BALL_POS)
 SCALARS: Final = tuple(kind for kind in KIND_LIST if kind not in INERTIAL + POSITIONS)
-LOAD_HZ: Final = 100.0
 MAX_MERGE: Final = 200
 Whole = int | np.int64
 """A whole number in compiled code, whichever side made it."""
@@ -33,8 +33,8 @@ class Streams(NamedTuple):
     at its end; begin/end validity ns; subject row or -1; rate Hz; period ns; full_scale m/s^2;
     wrap counter width as a mask; word/words where its seq window lies in the bit table; rank among
     position sources (0 best); group rows of one device_id; silent ns after which it is failed
-    (0 = never judged); merge samples per thinned row; load_merge samples per 100 Hz step; ball 1
-    for the ball's devices; shared 1 when its subject has several position streams.
+    (0 = never judged); merge samples per thinned row; load_merge samples per 100 Hz step, or
+    RESAMPLE; ball 1 for the ball's devices; shared 1 when its subject has several position streams.
     """
 
     kind: NDArray[np.int64]
@@ -102,7 +102,7 @@ def _streams(
         column([groups[d.device_id] for d in devices]),
         column([_silent_ns(d, config) for d in devices]),
         column([_merge(d, config) for d in devices]),
-        column([_ratio(_rate(d), LOAD_HZ) for d in devices]),
+        column([load_merge(_rate(d)) for d in devices]),
         column([int(s in balls) for s in subject]), column(_shared(devices, subject, first)),
     )
 

@@ -28,8 +28,8 @@ _MERGED: Final = int(Flag.MERGED)
 _LONG_GAP_NS: Final = 250_000_000
 THINNED, MERGED, WHOLE = 0, 1, 2
 
-PENDING_WIDTH: Final = 5
-_COUNT, _LOAD, _PEAK, _FLAGS, _CLIP = range(PENDING_WIDTH)
+PENDING_WIDTH: Final = 6
+_COUNT, _LOAD, _PEAK, _FLAGS, _CLIP, _FLAT = range(PENDING_WIDTH)
 
 
 class ThinState(NamedTuple):
@@ -164,6 +164,7 @@ def _filter_rows(
             continue
         s[row, _COUNT] += values[load + 2, i]
         s[row, _LOAD] += values[load, i]
+        s[row, _FLAT] += values[load + 3, i]
         s[row, _PEAK] = max(s[row, _PEAK], values[load + 1, i])
         s[row, _FLAGS] = int(s[row, _FLAGS]) | int(flags[i])
         if clip >= 0 and values[clip, i] == values[clip, i]:
@@ -176,6 +177,7 @@ def _filter_rows(
         out[load, at] = s[row, _LOAD]
         out[load + 1, at] = s[row, _PEAK]
         out[load + 2, at] = s[row, _COUNT]
+        out[load + 3, at] = s[row, _FLAT]
         if clip >= 0:
             out[clip, at] = s[row, _CLIP] - 1.0 if s[row, _CLIP] > 0.0 else np.nan
         out_flags[at] = int(s[row, _FLAGS]) | (_MERGED if s[row, _COUNT] > 1.0 else 0)

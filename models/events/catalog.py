@@ -11,8 +11,9 @@ from typing import Final
 (
     SPRINT, ACCELERATION, DECELERATION, BOUT, IMPACT, COLLISION, JUMP, FALL, TURN, FATIGUE_AMBER,
     FATIGUE_RED, FATIGUE_CLEAR, MAN_DOWN, KICK, GAIN, PASS, SHOT, GOAL_CANDIDATE, BALL_OUT,
-    KICK_OFF, THROW_IN, CORNER, GOAL_KICK, FREE_KICK, PENALTY, CARRY, LOSS,
-) = range(27)
+    KICK_OFF, THROW_IN, CORNER, GOAL_KICK, FREE_KICK, PENALTY, CARRY, LOSS, HEART_RECOVERY,
+    HEART_SUSPECT,
+) = range(29)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,4 +77,11 @@ CATALOG: Final[tuple[EventSpec, ...]] = (
         subs=("released", "taken", "stopped"),
     ),
     EventSpec("possession_loss", ("held_s",), subs=("", "home", "away")),
+    EventSpec(
+        "heart_rate_recovery", ("hr_end_bpm", "hr_after_bpm", "recovery_bpm", "after_s"), "health",
+    ),
+    EventSpec(
+        "heart_rate_suspect", ("hr_bpm", "cadence_spm", "held_s"), "health",
+        subs=("cadence_lock",),
+    ),
 )

@@ -10,7 +10,8 @@ from models.events import catalog as C  # noqa: N812
 from models.events.envelope import Event
 from models.flows import layout as L  # noqa: N812
 from models.flows.config import ALGO_VERSION, FlowConfig
-from models.flows.states import StateRows, is_whole
+from models.flows.limits import Limits
+from models.flows.states import StateRows, describe, is_whole
 from models.flows.tables import (
     N_EVENTS,
     N_FATIGUE,
@@ -37,6 +38,8 @@ THRESHOLDS: Final[dict[int, tuple[str, ...]]] = {
     C.GOAL_CANDIDATE: ("goal_sigma_m",), C.BALL_OUT: (),
     C.KICK_OFF: (), C.THROW_IN: (), C.CORNER: (), C.GOAL_KICK: (), C.FREE_KICK: (), C.PENALTY: (),
     C.CARRY: ("carry_min_m", "carry_lost_m", "touch_m"), C.LOSS: ("touch_m",),
+    C.HEART_RECOVERY: ("recovery_share", "recovery_mps", "recovery_s"),
+    C.HEART_SUSPECT: ("hr_lock_bpm", "hr_lock_s"),
 }
 """Thresholds that an event carries among its metrics, as `limit_*`."""
 
@@ -65,13 +68,10 @@ class FlowEffects:
 class EffectBuilder:
     """Collects drained buffers of one call and turns them into effects."""
 
-    def __init__(self, roster: Roster, config: FlowConfig) -> None:
+    def __init__(self, roster: Roster, config: FlowConfig, limits: Limits) -> None:
         self.roster = roster
-        self.limits = {
-            code: {f"limit_{name}": getattr(config, name) for name in names}
-            for code, names in THRESHOLDS.items()
-        }
-        self.metadata = config.describe()
+        self.limits = [_limits_of(own) for own in limits.configs]
+        self.metadata = describe(config, limits)
         self.ball = np.array([s.role == "ball" for s in roster.subjects] or [False])
         self.parts: list[list[NDArray[Any]]] = [[] for _ in range(10)]
 
@@ -119,7 +119,7 @@ class EffectBuilder:
             self.roster.subjects[who].subject_id, self.roster.subjects[who].team,
             spec.subs[sub], x, y, x_end, y_end, round(floats[4], DECIMALS), priority=spec.priority,
             context=context, algo_version=ALGO_VERSION, policy_class=spec.policy_class,
-            metrics={**metrics, **self.limits[code]},
+            metrics={**metrics, **self.limits[s][code]},
         )
 
     def _people(self, code: int, s: int, other: int) -> tuple[int, tuple[str, ...]]:
@@ -146,9 +146,8 @@ class EffectBuilder:
                 continue
             mine, values = head[mask], body[mask]
             order = np.lexsort((mine[:, 1], mine[:, 0]))
-            columns = {
-                name: _column(name, values[order, at]) for at, name in enumerate(names)
-            }
+            table = np.ascontiguousarray(values[order, : len(names)].T)
+            columns = {name: _column(name, table[at]) for at, name in enumerate(names)}
             subject = mine[order, 1].astype(np.int32)
             found.append(StateRows(mine[order, 0], subject, columns, final, self.metadata))
         return found
@@ -164,6 +163,14 @@ class EffectBuilder:
     def _event_id(self, s: int, seq: int) -> str:
         stream = f"flow/{self.roster.subjects[s].subject_id}"
         return Event("", self.roster.venue_id, self.roster.match_id, stream, seq, 0, 0).event_id
+
+
+def _limits_of(config: FlowConfig) -> dict[int, dict[str, float]]:
+    """For each event code the limits that it was made with."""
+    return {
+        code: {f"limit_{name}": getattr(config, name) for name in names}
+        for code, names in THRESHOLDS.items()
+    }
 
 
 def _fatigue_windows(head: Rows, body: Rows) -> list[NetWindow]:

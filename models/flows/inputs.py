@@ -143,7 +143,8 @@ def motions_of(records: Sequence[TelemetryRecord], devices: DeviceMap, subjects:
     rows = Gatherer(records, (Kind.IMU,), devices, subjects)
     names = KINDS[Kind.IMU].names
     wanted = [*range(6), names.index("load_au"), names.index("peak_mps2")]
-    values = np.empty((8, len(rows.t_ns)), np.float32)
+    wanted.append(names.index("load_flat_au"))
+    values = np.empty((len(wanted), len(rows.t_ns)), np.float32)
     for at, channel in enumerate(wanted):
         if rows.sizes[0]:
             column = rows.values[0][channel]
@@ -155,7 +156,10 @@ def hearts_of(records: Sequence[TelemetryRecord], devices: DeviceMap, subjects: 
     """Heart rates; 0 (no rate) while the strap says that it has no contact."""
     rows = Gatherer(records, (Kind.HEART,), devices, subjects)
     rate = np.where(rows.channel("contact") < 0.5, np.float32(0.0), rows.channel("hr_bpm"))
-    return Hearts(rows.t_ns, rows.ordered(rate.astype(np.float32)), rows.begin)
+    return Hearts(
+        rows.t_ns, rows.ordered(rate.astype(np.float32)), rows.begin,
+        rows.ordered(rows.channel("rr_ms")),
+    )
 
 
 def boots_of(records: Sequence[TelemetryRecord], devices: DeviceMap, subjects: int) -> Boots:

@@ -17,6 +17,7 @@ from models.flows import layout as L  # noqa: N812
 from models.flows.ball_walk import EVENTS_A_FIX, EVENTS_A_KNOCK, walk_ball
 from models.flows.config import STATE_STEP_NS, FlowConfig
 from models.flows.effects import EffectBuilder, FlowEffects
+from models.flows.limits import Limits
 from models.flows.person_walk import walk_persons
 from models.flows.snapshot import dump, load, new_twins, reset_rows
 from models.flows.subjects import BALL_KINDS, DeviceMap, params_of
@@ -30,15 +31,16 @@ MOST_GROWTH = 24
 
 
 class FlowKernel:
-    """Twins of the subjects of one roster. State: about 14.7 kB per subject plus 24 B per pair."""
+    """Twins of the subjects of one roster. State: about 23 kB per subject plus 24 B per pair."""
 
     def __init__(self, roster: Roster, config: FlowConfig | None = None) -> None:
+        """Raises ConfigError when the roster sets a threshold that cannot be used."""
         self.roster = roster
         self.config = config or FlowConfig()
-        self.config.check()
+        self._limits = Limits(roster, self.config)
         assert EVENT_WINDOW == (9, L.RING), EVENT_WINDOW
         self._devices = DeviceMap(roster)
-        self._params = params_of(roster)
+        self._params = params_of(roster, self.config)
         self._count = len(roster.subjects)
         self._is_ball = np.array([s.role == Role.BALL for s in roster.subjects], np.bool_)
         balls = np.flatnonzero(self._is_ball)
@@ -48,7 +50,7 @@ class FlowKernel:
         self._periods = frozen(np.array(periods, np.int64).reshape(-1, 3))
         self._twins = new_twins(self._count)
         self._cursor = np.zeros(self._count, np.int64)
-        self._builder = EffectBuilder(roster, self.config)
+        self._builder = EffectBuilder(roster, self.config, self._limits)
         self.forget(np.arange(self._count, dtype=np.int32))
 
     def handle(
@@ -70,8 +72,8 @@ class FlowKernel:
             done, grown = 0, 1
             while done < persons.size:
                 reached = walk_persons(
-                    persons, done, self._twins, self._params, self.config, positions, motions,
-                    hearts, boots, fixes, self._ball_row, end_ns, final, out,
+                    persons, done, self._twins, self._params, self._limits.table, positions,
+                    motions, hearts, boots, fixes, self._ball_row, end_ns, final, out,
                 )
                 if reached < persons.size:
                     grown = grown if reached > done else grown + 1

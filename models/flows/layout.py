@@ -47,7 +47,24 @@ TRUNK: Final = PEND_G + PENDING
 """Gait (`models.gait`): trunk, left and right foot, strides."""
 FOOT: Final = TRUNK + TRUNK_F
 STRIDES: Final = FOOT + 2 * FOOT_F
-PERSON_F: Final = STRIDES + STRIDE_F
+MORE_F: Final = STRIDES + STRIDE_F
+(
+    ACC_LOW, ACC_MID, ACC_HIGH, DEC_LOW, DEC_MID, DEC_HIGH, MP_Z1, MP_Z2, MP_Z3, MP_Z4, MP_Z5,
+    MP_Z6, HIGH_POWER, LOAD_FLAT, HIT_G, HR_Z1, HR_Z2, HR_Z3, HR_Z4, HR_Z5, RECOVERY_HR, RECOVERY,
+    RR_LAST, RR_SUM, RR_PAIRS, RR_CLEAN_S, RR_ALL, RR_BAD, RMSSD, RR_ARTEFACTS, DRIFT, DBAL_LOW,
+    MEAN_VX, MEAN_VY, RR_RING,
+) = range(MORE_F, MORE_F + 35)
+RR_KEPT: Final = 5
+QUANTITIES: Final = 5
+"""What the ring of seconds holds: distance, high-speed distance, PlayerLoad, work, efforts."""
+SECONDS: Final = 300
+WINDOWS_S: Final = (60, 180, 300)
+MARKS: Final = 42
+"""Every 30 s: sums for the drift of 20 minutes, heart rate 30 s later than work."""
+SEEN: Final = RR_RING + RR_KEPT
+WINDOW_SUM: Final = SEEN + QUANTITIES
+WINDOW_PEAK: Final = WINDOW_SUM + QUANTITIES * len(WINDOWS_S)
+PERSON_F: Final = WINDOW_PEAK + QUANTITIES * len(WINDOWS_S)
 
 # ---- int64 columns of a person's state -----------------------------------------------------------
 (
@@ -74,7 +91,13 @@ T_TRUNK, T_TRUNK_BEFORE, SIDE, STEADY_N = range(T_FOOT + 2, T_FOOT + 6)
 TRUNK_I: Final = T_FOOT + 6
 FOOT_I: Final = TRUNK_I + TRUNK_INTS
 STRIDES_I: Final = FOOT_I + 2 * FOOT_INTS
-PERSON_I: Final = STRIDES_I + STRIDE_I
+MORE_I: Final = STRIDES_I + STRIDE_I
+(
+    HIT_Z1, HIT_Z2, HIT_Z3, HIT_Z4, HIT_Z5, HIT_Z6, HIT_AT, T_HIT, T_MOVED, T_FAST, T_RECOVER,
+    RECOVER_WAIT, T_RECOVERED, T_RR, RR_N, T_REST, T_RMSSD, HR_JUMP_N, T_JUMP, T_LOCK, LOCK_SAID,
+    SECOND, SECOND_N, MARK_N,
+) = range(MORE_I, MORE_I + 24)
+PERSON_I: Final = MORE_I + 24
 
 # ---- ten-second bins of a person (the last row sums the whole match) -----------------------------
 B_TIME, B_DIST, B_HSR, B_LOAD, B_EFFORTS, B_WORK, B_HR, B_HR_TIME, B_DBAL = range(9)
@@ -133,6 +156,18 @@ PERSON_COLUMNS: Final = (
     "fatigue_index", "fatigue_low", "fatigue_high", "fatigue_level", "coverage", "imu_coverage",
     "hr_coverage", "age_ms", "imu_age_ms", "hr_age_ms", "intensity", "gated_n", "stride_rate_hz",
     "step_asymmetry_pct", "stride_cv_pct", "contact_time_s",
+    "acc_low_m", "acc_mid_m", "acc_high_m", "dec_low_m", "dec_mid_m", "dec_high_m",
+    "power_z1_s", "power_z2_s", "power_z3_s", "power_z4_s", "power_z5_s", "power_z6_s",
+    "high_power_m", "equivalent_m", "edi", "distance_mpmin", "hsr_mpmin", "distance_5min_mpmin",
+    "hsr_5min_mpmin", "efforts_5min_pmin", "peak_60s_distance_mpmin", "peak_180s_distance_mpmin",
+    "peak_300s_distance_mpmin", "peak_60s_hsr_mpmin", "peak_180s_hsr_mpmin", "peak_300s_hsr_mpmin",
+    "peak_60s_load_aupmin", "peak_180s_load_aupmin", "peak_300s_load_aupmin",
+    "peak_60s_work_jkgpmin", "peak_180s_work_jkgpmin", "peak_300s_work_jkgpmin",
+    "player_load_flat_au", "player_load_aupm", "player_load_aupmin", "player_load_5min_aupm",
+    "impact_z1_n", "impact_z2_n", "impact_z3_n", "impact_z4_n", "impact_z5_n", "impact_z6_n",
+    "hr_z1_s", "hr_z2_s", "hr_z3_s", "hr_z4_s", "hr_z5_s", "hr_recovery_bpm", "hr_recovery_age_ms",
+    "rmssd_ms", "rmssd_age_ms", "rr_artefact_pct", "hr_jump_n", "hr_flag", "efficiency_wkgpbpm",
+    "drift_pct", "dbal_low_s",
 )
 BALL_COLUMNS: Final = (
     "x_m", "y_m", "z_m", "speed_mps", "max_speed_mps", "distance_m", "kick_n", "touch_n",

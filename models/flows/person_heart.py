@@ -5,6 +5,8 @@ from numba import njit
 from numpy.typing import NDArray
 
 from models.flows import layout as L  # noqa: N812
+from models.flows.config import FlowConfig
+from models.flows.person_bands import count_heart_zone
 from models.flows.tables import Twins
 from models.metrics.heart import (
     banister_per_min,
@@ -16,18 +18,16 @@ from models.metrics.heart import (
 
 LONGEST_S = 5.0
 """A rate stands for at most so long: a longer silence adds nothing to a training impulse."""
-VT1_SHARE = 0.75
-VT2_SHARE = 0.90
 LOW_BPM = 30.0
 HIGH_BPM = 225.0
 
 
 @njit(cache=True)
 def take_heart(
-    twins: Twins, s: int, p: NDArray[np.float64], t_ns: int, hr_bpm: float
+    twins: Twins, s: int, p: NDArray[np.float64], cfg: FlowConfig, t_ns: int, hr_bpm: float
 ) -> None:
     """Integrate heart rate over the time since the last row. Ventilatory thresholds of Lucia's
-    zones are taken at 75 % and 90 % of HRmax."""
+    zones are the athlete's own in bpm, else shares of HRmax (75 % and 90 %)."""
     f, i = twins.f[s], twins.i[s]
     if t_ns < i[L.T_HR] or not LOW_BPM <= hr_bpm <= HIGH_BPM:
         return
@@ -47,9 +47,12 @@ def take_heart(
     f[L.TRIMP_B] += minutes * banister_per_min(share, p[L.P_WOMAN] != 0.0)
     f[L.TRIMP_E] += minutes * edwards_per_min(hr_bpm, p[L.P_HRMAX])
     f[L.TRIMP_S] += minutes * stagno_per_min(share)
+    own = cfg.vt1_bpm > 0.0
     f[L.TRIMP_L] += minutes * lucia_per_min(
-        hr_bpm, VT1_SHARE * p[L.P_HRMAX], VT2_SHARE * p[L.P_HRMAX]
+        hr_bpm, cfg.vt1_bpm if own else cfg.vt1_share * p[L.P_HRMAX],
+        cfg.vt2_bpm if own else cfg.vt2_share * p[L.P_HRMAX],
     )
+    count_heart_zone(f, cfg, hr_bpm / p[L.P_HRMAX], dt_s)
     twins.bins[s, i[L.BIN_AT], L.B_HR] += hr_bpm * dt_s
     twins.bins[s, L.BINS - 1, L.B_HR] += hr_bpm * dt_s
     twins.bins[s, i[L.BIN_AT], L.B_HR_TIME] += dt_s

@@ -10,6 +10,7 @@ from models.events import catalog as C  # noqa: N812
 from models.flows import layout as L  # noqa: N812
 from models.flows.config import GRID_NS, FlowConfig
 from models.flows.emit import NO_METRIC, emit
+from models.flows.person_bands import count_hit
 from models.flows.person_steps import step_limit_g, take_trunk
 from models.flows.tables import Outputs, Twins
 from models.metrics.jump import jump_height_m
@@ -33,7 +34,7 @@ def take_motion(
     f: NDArray[np.float64], i: NDArray[np.int64], bins: NDArray[np.float64], cfg: FlowConfig,
     t_ns: int, row: NDArray[np.float32], j: int,
 ) -> bool:
-    """Take motion row `j` of `row` (8, n); True when a jump has just been landed. f, i and bins are
+    """Take motion row `j` of `row` (9, n); True when a jump has just been landed. f, i and bins are
     the flow's own rows."""
     gap_ns = t_ns - i[L.T_IMU]
     ax, ay, az = np.float64(row[0, j]), np.float64(row[1, j]), np.float64(row[2, j])
@@ -70,6 +71,10 @@ def take_motion(
             f[L.LOAD_SLOW] += load_au
         bins[i[L.BIN_AT], L.B_LOAD] += load_au
         bins[L.BINS - 1, L.B_LOAD] += load_au
+        if row[8, j] == row[8, j]:
+            f[L.LOAD_FLAT] += np.float64(row[8, j])
+    if peak >= cfg.impact_z1_g:
+        count_hit(f, i, cfg, t_ns, peak)
     if peak >= cfg.window_g:
         _window_trigger(f, i, t_ns, peak)
     if peak >= cfg.impact_g:

@@ -11,15 +11,18 @@ from models.events import catalog as C  # noqa: N812
 from models.flows import layout as L  # noqa: N812
 from models.flows.config import FlowConfig
 from models.flows.emit import NO_METRIC, emit
+from models.flows.person_bands import count_bands, note_rest
 from models.flows.tables import Outputs, Twins
 from models.metrics.balance import balance_step
-from models.metrics.metabolic import di_prampero_wkg
+from models.metrics.metabolic import power_wkg
 from models.metrics.zones import STANDING_MPS, zone_of
 from models.signal import kalman as K  # noqa: N812
 
 COVER_S = 0.3
 """How long one position stands for its time: a longer silence is missing coverage."""
 INTENSITY_TAU_S = 1.0
+DEPLETED = 0.25
+"""Share of D' under which it counts as depleted (DOMAIN B9)."""
 TURN_OVER_NS = 500_000_000
 HISTORY_NS = 45_000_000
 SOURCE_LOST_NS = 1_000_000_000
@@ -69,7 +72,9 @@ def take_position(
     change = share * (f[L.LAG1] - f[L.LAG2])
     f[L.LAG2] += change
     f[L.ACCEL] = min(max(change / dt_s, -cfg.max_accel_mps2), cfg.max_accel_mps2)
-    _cover(f, bins[i[L.BIN_AT]], bins[L.BINS - 1], p, cfg.hmld_accel_mps2, speed, dt_s)
+    _cover(f, bins[i[L.BIN_AT]], bins[L.BINS - 1], p, cfg, speed, dt_s)
+    count_bands(f, i, cfg, t_ns, speed, dt_s)
+    note_rest(f, i, cfg, t_ns, speed, vx, vy, dt_s)
     f[L.SPEED] = speed
     ended = _efforts(f, i, p, cfg, t_ns, dt_s, kalman[s, K.X], kalman[s, K.Y])
     if t_ns - i[L.T_HIST] >= HISTORY_NS and _turn(f, i, cfg, t_ns, vx, vy):
@@ -80,7 +85,7 @@ def take_position(
 @njit(cache=True)
 def _cover(
     f: NDArray[np.float64], now: NDArray[np.float64], all_: NDArray[np.float64],
-    p: NDArray[np.float64], hmld_mps2: float, speed: float, dt_s: float,
+    p: NDArray[np.float64], cfg: FlowConfig, speed: float, dt_s: float,
 ) -> None:
     """Distances, power and balances of the last `dt_s`; now and all_ are rows of the bins."""
     accel = f[L.ACCEL]
@@ -90,7 +95,7 @@ def _cover(
         f[L.DIST] += step_m
         f[L.Z1 + zone] += step_m
         fast = speed >= p[L.P_E3]
-        if fast or abs(accel) >= hmld_mps2:
+        if fast or abs(accel) >= cfg.hmld_accel_mps2:
             f[L.HMLD] += step_m
         now[L.B_DIST] += step_m
         all_[L.B_DIST] += step_m
@@ -98,10 +103,12 @@ def _cover(
             now[L.B_HSR] += step_m
             all_[L.B_HSR] += step_m
     f[L.MAX_SPEED] = max(f[L.MAX_SPEED], speed)
-    power = di_prampero_wkg(f[L.LAG2], accel)
+    power = power_wkg(f[L.LAG2], accel, cfg.metabolic_model)
     f[L.POWER] = power
     f[L.WORK] += power * dt_s
     f[L.DBAL] = balance_step(f[L.DBAL], p[L.P_DPRIME], speed, p[L.P_CS], dt_s)
+    if f[L.DBAL] < DEPLETED * p[L.P_DPRIME]:
+        f[L.DBAL_LOW] += dt_s
     f[L.WBAL] = balance_step(f[L.WBAL], p[L.P_WPRIME], power, p[L.P_CP], dt_s)
     f[L.POS_COVER] += min(dt_s, COVER_S)
     left = f[L.DBAL] / p[L.P_DPRIME] * dt_s

@@ -7,6 +7,8 @@ from numba import njit
 from numpy.typing import NDArray
 
 from models.flows import layout as L  # noqa: N812
+from models.flows.person_rates import age_ms as age_ms
+from models.flows.person_rates import write_rates
 from models.flows.tables import N_FATIGUE, N_FINALS, N_STATES, Outputs, Twins
 from models.gait.strides import mean_contact_s, stride_cv_pct
 from models.signal import kalman as K  # noqa: N812
@@ -20,12 +22,19 @@ _FLOATS = {
     "metabolic_power_wkg": L.POWER, "metabolic_work_jkg": L.WORK, "hmld_m": L.HMLD,
     "fatigue_index": L.FI, "fatigue_low": L.FI_LOW, "fatigue_high": L.FI_HIGH,
     "intensity": L.INTENSITY, "step_asymmetry_pct": L.ASYMMETRY,
+    "acc_low_m": L.ACC_LOW, "acc_mid_m": L.ACC_MID,
+    "acc_high_m": L.ACC_HIGH, "dec_low_m": L.DEC_LOW, "dec_mid_m": L.DEC_MID,
+    "dec_high_m": L.DEC_HIGH, **{f"power_z{n}_s": L.MP_Z1 + n - 1 for n in range(1, 7)},
+    "high_power_m": L.HIGH_POWER, **{f"hr_z{n}_s": L.HR_Z1 + n - 1 for n in range(1, 6)},
+    "hr_recovery_bpm": L.RECOVERY, "rmssd_ms": L.RMSSD, "rr_artefact_pct": L.RR_ARTEFACTS,
+    "drift_pct": L.DRIFT, "dbal_low_s": L.DBAL_LOW, "player_load_flat_au": L.LOAD_FLAT,
 }
 _INTS = {
     "sprint_n": L.SPRINT_N, "acc_n": L.ACC_N, "dec_n": L.DEC_N, "acc_short_n": L.ACC_SHORT_N,
     "dec_short_n": L.DEC_SHORT_N, "bout_n": L.BOUT_N, "turn_n": L.TURN_N, "impact_n": L.IMPACT_N,
     "collision_n": L.COLLISION_N, "fall_n": L.FALL_N, "jump_n": L.JUMP_N, "step_n": L.STEP_N,
     "fatigue_level": L.FATIGUE_LEVEL, "gated_n": L.GATED_N,
+    **{f"impact_z{n}_n": L.HIT_Z1 + n - 1 for n in range(1, 7)}, "hr_jump_n": L.HR_JUMP_N,
 }
 _AT = L.PERSON_COLUMNS.index
 KEPT_FLOATS = np.array([(_AT(name), column) for name, column in _FLOATS.items()])
@@ -36,17 +45,18 @@ DBAL_PCT_AT, COVER_AT, AGE_AT = _AT("dbal_pct"), _AT("coverage"), _AT("age_ms")
 STRIDE_RATE_AT, STRIDE_CV_AT = _AT("stride_rate_hz"), _AT("stride_cv_pct")
 CONTACT_AT = _AT("contact_time_s")
 CADENCE_AGE_NS = 1_500_000_000
-OF_IMU = np.array([_AT(n) for n in ("player_load_au", "player_load_slow_au", "impact_load_au")])
+OF_IMU = np.array([
+    _AT(n) for n in (
+        "player_load_au", "player_load_slow_au", "impact_load_au", "player_load_flat_au",
+    )
+])
 OF_HEART = np.array([
-    _AT(n) for n in ("trimp", "trimp_edwards", "trimp_stagno", "trimp_lucia")
+    _AT(n) for n in (
+        "trimp", "trimp_edwards", "trimp_stagno", "trimp_lucia", "hr_z1_s", "hr_z2_s", "hr_z3_s",
+        "hr_z4_s", "hr_z5_s",
+    )
 ])
 """Sums of a sensor that the person does not wear: unknown, and not nothing."""
-
-
-@njit(cache=True)
-def age_ms(t_ns: int, then_ns: int) -> float:
-    """Age of a value; NaN when it never came."""
-    return nan if then_ns == L.NONE_NS else (t_ns - then_ns) * 1e-6
 
 
 @njit(cache=True)
@@ -102,6 +112,7 @@ def write_person(
     for n in range(3):
         r[COVER_AT + n] = min(f[L.POS_COVER + n] / since, 1.0)
         r[AGE_AT + n] = age_ms(t_ns, i[L.T_POS + n])
+    write_rates(f, i, twins.bins[s, L.BINS - 1], r, t_ns)
 
 
 @njit(cache=True)

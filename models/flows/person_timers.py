@@ -18,6 +18,7 @@ from models.flows.emit import NO_METRIC, emit
 from models.flows.person_motion import tag_window, tilt_deg
 from models.flows.person_position import TURN_OVER_NS, velocity_before
 from models.flows.person_rows import write_fatigue, write_person
+from models.flows.person_seconds import SECOND_NS, roll_second
 from models.flows.tables import Outputs, Positions, Twins
 from models.metrics.fatigue import (
     BALANCE_MIDDLE,
@@ -61,6 +62,8 @@ def fire_person(
                 i[L.NEXT_STATE] = (t_ns // STATE_STEP_NS + 1) * STATE_STEP_NS
                 continue
             _posture(twins, s, cfg, out, state)
+            if state % SECOND_NS == 0:
+                roll_second(twins, s, state)
             if state % L.BIN_NS == 0:
                 _fatigue(twins, s, p, cfg, out, state)
             write_person(twins, s, p, out, state, False)

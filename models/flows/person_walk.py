@@ -1,11 +1,14 @@
 """The walk of one person's flow: its rows of every kind in time order, timers in between."""
 
+from typing import Any
+
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
 from models.flows import layout as L  # noqa: N812
 from models.flows.config import STATE_STEP_NS, FlowConfig
+from models.flows.person_beats import take_beat
 from models.flows.person_grid import fill_grid, fill_slots
 from models.flows.person_heart import take_heart
 from models.flows.person_motion import give_jump, take_motion
@@ -53,7 +56,7 @@ def _fits(
     # States stop a minute after the last row, so that rows bound them over any jump of the clock.
     steps = min(steps, (moves + jolts + beats + soles + 1) * (SILENT_NS // STATE_STEP_NS + 2))
     return (
-        out.n[N_EVENTS] + 5 * moves + 2 * jolts + 4 * steps + 8 <= out.event_i.shape[0]
+        out.n[N_EVENTS] + 5 * moves + 2 * jolts + 2 * beats + 4 * steps + 8 <= out.event_i.shape[0]
         and out.n[N_STATES] + steps <= out.state_i.shape[0]
         and out.n[N_WINDOWS] + min(jolts, steps) + 8 <= out.window_i.shape[0]
         and out.n[N_FATIGUE] + steps // 40 + 2 <= out.fatigue_i.shape[0]
@@ -63,15 +66,17 @@ def _fits(
 @njit(cache=True)
 def walk_persons(
     flows: NDArray[np.int64], first: int, twins: Twins, params: NDArray[np.float64],
-    cfg: FlowConfig, pos: Positions, imu: Motions, heart: Hearts, boot: Boots, ball: Fixes,
+    limits: NDArray[Any], pos: Positions, imu: Motions, heart: Hearts, boot: Boots, ball: Fixes,
     ball_row: int, end_ns: int, final: bool, out: Outputs,
 ) -> int:
-    """Walk flows[first:] up to `end_ns`, the end of the last record. Returns how many of `flows`
-    are done: fewer than all when the buffers may not hold the next one's output."""
+    """Walk flows[first:] up to `end_ns`, the end of the last record, each with the thresholds of
+    its row of `limits`. Returns how many of `flows` are done: fewer than all when the buffers may
+    not hold the next one's output."""
     for n in range(first, flows.shape[0]):
         s = flows[n]
         if not _fits(twins, s, pos, imu, heart, boot, out, end_ns):
             return n
+        cfg = limits[s]
         _walk_one(s, twins, params, cfg, pos, imu, heart, boot, ball, ball_row, end_ns, final, out)
     return int(flows.shape[0])
 
@@ -127,7 +132,9 @@ def _walk_one(
                 i[L.ASK_NEAR] = 0
                 i[L.NEAR_WHO], f[L.NEAR_M] = nearest_other(twins, s, pos, params, i[L.T_IMU])
         elif tc == t_ns:
-            take_heart(twins, s, p, t_ns, np.float64(heart.hr_bpm[c]))
+            hr_bpm = np.float64(heart.hr_bpm[c])
+            take_beat(twins, s, p, cfg, out, t_ns, hr_bpm, np.float64(heart.rr_ms[c]))
+            take_heart(twins, s, p, cfg, t_ns, hr_bpm)
             c += 1
         else:
             take_foot(f, i, boot.side[d], t_ns, boot.values, d)

@@ -28,6 +28,8 @@ def new_twins(subjects: int) -> Twins:
         np.zeros((subjects, KALMAN_WIDTH)), np.zeros((subjects, L.BINS, L.BIN_WIDTH)),
         np.zeros((subjects, L.RING, 9), np.float32), np.zeros((subjects, subjects, 2)),
         np.full((subjects, subjects), L.NONE_NS, np.int64),
+        np.zeros((subjects, L.SECONDS, L.QUANTITIES), np.float32),
+        np.zeros((subjects, L.MARKS, 4)),
     )
     return twins
 
@@ -39,6 +41,8 @@ def reset_rows(
     for array in twins[:6]:
         array[rows] = 0
     twins.near_t[rows] = L.NONE_NS
+    twins.seconds[rows] = 0
+    twins.marks[rows] = 0
     for row in rows.tolist():
         _reset_ball(twins, row) if ball[row] else _reset_person(twins, row, params[row])
 
@@ -49,8 +53,9 @@ def _reset_person(twins: Twins, row: int, p: NDArray[np.float64]) -> None:
         L.T_FIRST, L.T_POS, L.T_IMU, L.T_HR, L.T_HIST, L.T_TURN, L.T_GYRO, L.T_STEP, L.IMPACT_DUE,
         L.T_PEAK, L.T_IMPACT, L.T_FREE, L.T_PUSH, L.T_LANDING, L.T_DOWN_FROM, L.T_DOWN_ARMED,
         L.T_TILTED, L.T_UPRIGHT, L.T_ABOVE, L.T_RED_ABOVE, L.T_BALL, L.T_WINDOW,
-        L.T_STEP_TOP, L.T_LAST, L.T_SETTLED,
-        L.T_FOOT, L.T_FOOT + 1, L.T_TRUNK, L.T_TRUNK_BEFORE,
+        L.T_STEP_TOP, L.T_LAST, L.T_SETTLED, L.T_FOOT, L.T_FOOT + 1, L.T_TRUNK, L.T_TRUNK_BEFORE,
+        L.T_HIT, L.T_MOVED, L.T_FAST, L.T_RECOVER, L.T_RECOVERED, L.T_RR, L.T_REST, L.T_RMSSD,
+        L.T_JUMP, L.T_LOCK, L.SECOND,
     )
     i[list(times)] = L.NONE_NS
     i[L.HIST_T : L.HIST_T + L.HISTORY] = L.NONE_NS
@@ -62,6 +67,7 @@ def _reset_person(twins: Twins, row: int, p: NDArray[np.float64]) -> None:
     i[L.PEND_SEQ : L.PEND_SEQ + L.PENDING] = -1
     i[L.PEND_T : L.PEND_T + L.PENDING] = L.NONE_NS
     f[[L.FI, L.FI_LOW, L.FI_HIGH, L.ASYMMETRY]] = np.nan
+    f[[L.RECOVERY, L.RMSSD, L.RR_ARTEFACTS, L.RR_LAST, L.DRIFT]] = np.nan
     f[L.DBAL], f[L.WBAL] = p[L.P_DPRIME], p[L.P_WPRIME]
 
 

@@ -2,28 +2,32 @@
 
 import json
 from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from models.errors import SchemaError
-from models.flows.config import ALGO_VERSION
+from models.flows.config import ALGO_VERSION, FlowConfig
+from models.flows.limits import Limits
 
-WHOLE = ("fatigue_level", "poss_team", "poss_subject")
+WHOLE = ("fatigue_level", "poss_team", "poss_subject", "hr_flag")
 
 
 @dataclass(frozen=True, slots=True)
 class StateRows:
     """n rows, by time and then subject. t_ns (n,) int64; subject (n,) int32, rows of the roster;
     `columns` name -> (n,) float64, counts int32; `final` rows are the last word on their subject;
-    `metadata` says how the numbers were made (algorithm version, filter, thresholds)."""
+    `metadata` says how the numbers were made (algorithm version, filter, thresholds, and under
+    `own` what differs for which subject); `models.metrics.registry.about` says it per metric."""
 
     t_ns: NDArray[np.int64]
     subject: NDArray[np.int32]
     columns: dict[str, NDArray[np.float64] | NDArray[np.int32]]
     final: bool
-    metadata: dict[str, float | str] = field(default_factory=dict)
+    metadata: dict[str, Any] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return int(self.t_ns.shape[0])
@@ -33,6 +37,12 @@ class StateRows:
         return "final" if self.final else "provisional"
 
 
+def describe(config: FlowConfig, limits: Limits) -> dict[str, Any]:
+    """The metadata of state rows made with `config` and the roster's own thresholds."""
+    return {**config.describe(), "own": limits.own} if limits.own else config.describe()
+
+
+@lru_cache(maxsize=512)
 def is_whole(name: str) -> bool:
     """Whether a state column holds whole numbers."""
     return name.endswith("_n") or name in WHOLE

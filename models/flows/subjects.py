@@ -8,7 +8,9 @@ from numpy.typing import NDArray
 
 from models.columns import frozen
 from models.flows import layout as L  # noqa: N812
-from models.metrics.metabolic import FLAT_COST_JKGM, di_prampero_wkg
+from models.flows.config import FlowConfig
+from models.flows.limits import Limits
+from models.metrics.metabolic import FLAT_COST_JKGM, power_wkg
 from models.metrics.zones import zone_edges_mps
 from models.telemetry.kinds import POSITION_KINDS, Kind
 from models.telemetry.roster import Role, Roster, Subject, source_order
@@ -20,21 +22,23 @@ SIDES: Final = {"left": 0, "right": 1}
 BALL_KINDS: Final = (Kind.BALL_POS, Kind.BALL_IMU)
 
 
-def params_of(roster: Roster) -> NDArray[np.float64]:
+def params_of(roster: Roster, config: FlowConfig | None = None) -> NDArray[np.float64]:
     """(S, PARAMS) float64, read-only. Critical power is the cost of running at the critical speed,
-    W' the cost of D' at the flat cost of running: one person, one capacity in two units."""
+    W' the cost of D' at the flat cost of running: one person, one capacity in two units. Raises
+    ConfigError for thresholds that cannot be used."""
+    limits = Limits(roster, config or FlowConfig())
     table = np.zeros((len(roster.subjects), L.PARAMS))
-    for row, subject in enumerate(roster.subjects):
-        table[row] = _params(subject)
+    for row, (subject, own) in enumerate(zip(limits.subjects, limits.configs, strict=True)):
+        table[row] = _params(subject, own)
     return frozen(table)
 
 
-def _params(subject: Subject) -> list[float]:
+def _params(subject: Subject, own: FlowConfig) -> list[float]:
     person = subject.role in PERSONS
     plays = subject.role in (Role.ATHLETE, Role.GOALKEEPER)
     return [
         *zone_edges_mps(subject), subject.critical_speed_mps, subject.d_prime_m,
-        float(di_prampero_wkg(subject.critical_speed_mps, 0.0)),
+        float(power_wkg(subject.critical_speed_mps, 0.0, own.metabolic_model)),
         subject.d_prime_m * FLAT_COST_JKGM, subject.hr_rest_bpm, subject.hr_max_bpm,
         1.0 if subject.sex == "f" else 0.0,
         TEAMS.get(subject.team, -1.0) if plays else -1.0, 1.0 if person else 0.0,

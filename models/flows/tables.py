@@ -24,7 +24,8 @@ class Positions(NamedTuple):
 
 
 class Motions(NamedTuple):
-    """`values` (8, n) float32: acc xyz m/s^2, gyr xyz rad/s, PlayerLoad au, peak |acc| m/s^2."""
+    """`values` (9, n) float32: acc xyz m/s^2, gyr xyz rad/s, PlayerLoad au, peak |acc| m/s^2,
+    PlayerLoad without the vertical au."""
 
     t_ns: NDArray[np.int64]
     values: NDArray[np.float32]
@@ -32,11 +33,12 @@ class Motions(NamedTuple):
 
 
 class Hearts(NamedTuple):
-    """Heart rate, bpm."""
+    """Heart rate, bpm; rr_ms the newest interval between beats, NaN where it is not known."""
 
     t_ns: NDArray[np.int64]
     hr_bpm: NDArray[np.float32]
     begin: NDArray[np.int64]
+    rr_ms: NDArray[np.float32]
 
 
 class Boots(NamedTuple):
@@ -75,7 +77,8 @@ class Twins(NamedTuple):
 
     f (S, FLOATS), i (S, INTS), kalman (S, KALMAN_WIDTH), bins (S, BINS, BIN_WIDTH), ring
     (S, RING, 9) float32: the last 2.56 s on the 100 Hz grid; near_xy (S, S, 2) and near_t (S, S):
-    where the flow last saw every other subject.
+    where the flow last saw every other subject; seconds (S, SECONDS, QUANTITIES) float32: what was
+    added in each of the last 300 s; marks (S, MARKS, 4): sums every 30 s.
     """
 
     f: NDArray[np.float64]
@@ -85,6 +88,8 @@ class Twins(NamedTuple):
     ring: NDArray[np.float32]
     near_xy: NDArray[np.float64]
     near_t: NDArray[np.int64]
+    seconds: NDArray[np.float32]
+    marks: NDArray[np.float64]
 
 
 class Outputs(NamedTuple):

@@ -1,15 +1,12 @@
 """Training impulse and beat-to-beat variability from heart rate. Rates per minute, RR in ms."""
 
 from math import exp
-from typing import Final
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-RR_LOW_MS: Final = 300.0
-RR_HIGH_MS: Final = 1300.0
-RR_JUMP: Final = 0.25
+from models.metrics.rr import RR_HIGH_MS, RR_JUMP, RR_LOW_MS
 
 
 @njit(cache=True)

@@ -72,6 +72,16 @@ def di_prampero_wkg(speed_mps: float, accel_mps2: float) -> float:
     return min(max(cost * em * speed_mps, 0.0), CAP_WKG)
 
 
+@njit(cache=True)
+def power_wkg(speed_mps: float, accel_mps2: float, model: float) -> float:
+    """Power by the model of `FlowConfig.metabolic_model`: 0 di Prampero & Osgnach 2018, else
+    Osgnach 2010 (compatibility)."""
+    if model == 0.0:
+        return di_prampero_wkg(speed_mps, accel_mps2)
+    return osgnach_wkg(speed_mps, accel_mps2)
+
+
+@njit(cache=True)
 def equivalent_distance_m(work_jkg: float) -> float:
     """The distance at constant speed on grass that costs `work_jkg`."""
     return work_jkg / (FLAT_COST_JKGM * GRASS_KT)

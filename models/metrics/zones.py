@@ -9,6 +9,7 @@ from typing import Final
 from numba import njit
 
 from models.telemetry.roster import Subject
+from models.telemetry.thresholds import ZONE_SETS
 
 ZONE_COUNT: Final = 5
 STANDING_MPS: Final = 0.3
@@ -18,7 +19,10 @@ _LOW_EDGES_MPS: Final = (2.0, 4.0)
 
 
 def zone_edges_mps(subject: Subject) -> tuple[float, float, float, float]:
-    """The four edges between the five zones of `subject`; zones 4 and 5 are high-speed running."""
+    """The four edges between the five zones of `subject`; zones 4 and 5 are high-speed running.
+    A subject with a zone set (`Subject.zones`) has that set's edges."""
+    if subject.zones:
+        return ZONE_SETS[subject.zones]
     scale = subject.high_speed_mps / _LITERATURE_HIGH_MPS
     low, middle = (edge * scale for edge in _LOW_EDGES_MPS)
     return low, middle, subject.high_speed_mps, subject.sprint_mps

@@ -259,12 +259,21 @@ COARSE_COLUMNS: Final = frozenset({"x_m", "y_m", "z_m", "speed_mps"})
 COLUMN_CLASSES: Final[Mapping[str, DataClass]] = _classified({
     DataClass.TRACKING: (
         "x_m y_m z_m speed_mps accel_mps2 distance_m z1_m z2_m z3_m z4_m z5_m hsr_m sprint_n"
-        " sprint_m max_speed_mps intensity trend_mpmin"
+        " sprint_m max_speed_mps intensity trend_mpmin distance_mpmin hsr_mpmin"
+        " distance_5min_mpmin hsr_5min_mpmin peak_60s_distance_mpmin peak_180s_distance_mpmin"
+        " peak_300s_distance_mpmin peak_60s_hsr_mpmin peak_180s_hsr_mpmin peak_300s_hsr_mpmin"
     ),
     DataClass.PERFORMANCE: (
         "acc_n dec_n acc_short_n dec_short_n bout_n turn_n impact_n collision_n fall_n jump_n"
         " step_n cadence_spm player_load_au player_load_slow_au impact_load_au metabolic_power_wkg"
         " metabolic_work_jkg hmld_m stride_rate_hz step_asymmetry_pct stride_cv_pct contact_time_s"
+        " acc_low_m acc_mid_m acc_high_m dec_low_m dec_mid_m dec_high_m"
+        " power_z1_s power_z2_s power_z3_s power_z4_s power_z5_s power_z6_s high_power_m"
+        " equivalent_m edi efforts_5min_pmin peak_60s_load_aupmin peak_180s_load_aupmin"
+        " peak_300s_load_aupmin peak_60s_work_jkgpmin peak_180s_work_jkgpmin"
+        " peak_300s_work_jkgpmin player_load_flat_au player_load_aupm player_load_aupmin"
+        " player_load_5min_aupm impact_z1_n impact_z2_n impact_z3_n impact_z4_n impact_z5_n"
+        " impact_z6_n"
     ),
     DataClass.ON_THE_BALL: (
         "kick_n touch_n pass_n intercepted_n shot_n out_n goal_candidate_n poss_team poss_subject"
@@ -273,9 +282,11 @@ COLUMN_CLASSES: Final[Mapping[str, DataClass]] = _classified({
     ),
     DataClass.HEALTH_BIOMETRIC: (
         "hr_bpm hr_mean_bpm hr_pct hr_age_ms hr_coverage trimp trimp_edwards trimp_stagno"
-        " trimp_lucia"
+        " trimp_lucia hr_z1_s hr_z2_s hr_z3_s hr_z4_s hr_z5_s hr_recovery_bpm"
+        " hr_recovery_age_ms rmssd_ms rmssd_age_ms rr_artefact_pct hr_jump_n hr_flag"
     ),
     DataClass.HEALTH_INDEX: (
         "dbal_m dbal_pct wbal_jkg fatigue_index fatigue_low fatigue_high fatigue_level"
+        " efficiency_wkgpbpm drift_pct dbal_low_s"
     ),
 })

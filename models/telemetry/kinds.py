@@ -61,11 +61,13 @@ _GYR = tuple(Channel(f"gyr_{axis}_radps", -70.0, 70.0, nullable=True) for axis i
 _MAG = tuple(Channel(f"mag_{axis}_ut", -5000.0, 5000.0, nullable=True) for axis in "xyz")
 _TEMP = Channel("temp_c", -60.0, 125.0, nullable=True)
 # Written by the edge, so that sums and peaks survive thinning: PlayerLoad of the interval that the
-# row stands for, the largest |acc| in it, and how many raw samples it merges (1 = full rate).
+# row stands for, the largest |acc| in it, how many raw samples it merges (1 = full rate), and the
+# part of PlayerLoad without the vertical axis.
 _MERGED = (
     Channel("load_au", 0.0, 1e6, nullable=True),
     Channel("peak_mps2", 0.0, 4000.0, nullable=True),
     Channel("merged_n", 1.0, 1e4, nullable=True),
+    Channel("load_flat_au", 0.0, 1e6, nullable=True),
 )
 _XY = (Channel("pos_x_m", -500.0, 500.0), Channel("pos_y_m", -500.0, 500.0))
 _Z = Channel("pos_z_m", -50.0, 200.0, nullable=True)

@@ -7,11 +7,13 @@ second entry with the same `device_id` (rows resolve by event time, see `models.
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 
 from models.errors import ConfigError
 from models.telemetry.kinds import POSITION_KINDS, Kind
+from models.telemetry.thresholds import check_roster
 
 FOREVER_NS = 2**63 - 1
 
@@ -28,7 +30,12 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """One flow's subject. `team` is "home", "away" or "" ; heart rates in bpm, mass in kg."""
+    """One flow's subject. `team` is "home", "away" or "" ; heart rates in bpm, mass in kg.
+
+    `group` names an entry of `Roster.groups`; `thresholds` are the subject's own and win over it
+    (names and bounds: `models.telemetry.thresholds`). `vmax_mps` 0 = unknown. `zones` names a
+    zone set, as the threshold of that name does.
+    """
 
     subject_id: str
     role: Role
@@ -42,6 +49,10 @@ class Subject:
     d_prime_m: float = 180.0
     sprint_mps: float = 7.0
     high_speed_mps: float = 5.5
+    vmax_mps: float = 0.0
+    group: str = ""
+    thresholds: Mapping[str, float | str] = field(default_factory=dict, hash=False)
+    zones: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +94,8 @@ class Period:
 
 @dataclass(frozen=True, slots=True)
 class Roster:
-    """A venue's match: metres for the pitch, ns UTC for the periods."""
+    """A venue's match: metres for the pitch, ns UTC for the periods; `groups` name -> thresholds of
+    the subjects that name it."""
 
     venue_id: str
     match_id: str
@@ -93,6 +105,7 @@ class Roster:
     subjects: tuple[Subject, ...] = ()
     devices: tuple[Device, ...] = ()
     periods: tuple[Period, ...] = field(default=())
+    groups: Mapping[str, Mapping[str, float | str]] = field(default_factory=dict, hash=False)
 
     def subject_row(self) -> dict[str, int]:
         """subject_id -> row in `subjects`."""
@@ -103,7 +116,7 @@ class Roster:
 
     @staticmethod
     def from_json(text: str | bytes) -> "Roster":
-        """Raises ConfigError when the text is not a roster."""
+        """Raises ConfigError when the text is not a roster, or sets a threshold that cannot be."""
         try:
             raw = json.loads(text)
             raw["subjects"] = tuple(
@@ -111,6 +124,8 @@ class Roster:
             )
             raw["devices"] = tuple(Device(**{**d, "kind": Kind(d["kind"])}) for d in raw["devices"])
             raw["periods"] = tuple(Period(**p) for p in raw["periods"])
-            return Roster(**raw)
-        except (KeyError, TypeError, ValueError) as error:
+            roster = Roster(**raw)
+            check_roster(roster)
+            return roster
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ConfigError(f"not a roster: {error}") from error

@@ -14,6 +14,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 MINUTE_NS = 60_000_000_000
+DAY_NS = 24 * 60 * MINUTE_NS
 CUMULATIVE = (
     "distance_m", "z1_m", "z2_m", "z3_m", "z4_m", "z5_m", "hsr_m", "hmld_m", "sprint_n", "acc_n",
     "dec_n", "player_load_au",
@@ -24,6 +25,7 @@ COLD_SCHEMA = pa.schema(
         pa.field("season", pa.string()), pa.field("match", pa.string()),
         pa.field("athlete", pa.string()), pa.field("minute", pa.int32()),
         *(pa.field(name, pa.float64()) for name in (*CUMULATIVE, *LEVELS)),
+        pa.field("day", pa.date32()),
     ]
 )
 
@@ -37,7 +39,8 @@ def minute_rows(states: pa.Table, key: bytes, labels: Mapping[str, str]) -> pa.T
     """`COLD_SCHEMA` rows of one match.
 
     states: columns `subject_id`, `t_ns` and those of `CUMULATIVE` and `LEVELS`; rows in any order,
-    repeated rows harmless. labels: `season`, `match`. Minutes count from the first state.
+    repeated rows harmless. labels: `season`, `match`. Minutes count from the first state, `day` is
+    the UTC day of it.
     """
     if states.num_rows == 0:
         return COLD_SCHEMA.empty_table()
@@ -54,6 +57,7 @@ def minute_rows(states: pa.Table, key: bytes, labels: Mapping[str, str]) -> pa.T
         "match": [labels["match"]] * len(rows),
         "athlete": [pseudonym(key, str(names[i])) for i in subject[rows]],
         "minute": minute[rows],
+        "day": pa.array(np.full(len(rows), t_ns.min() // DAY_NS, np.int32), pa.date32()),
     }
     fresh = np.append(True, subject[rows][1:] != subject[rows][:-1])
     for name in (*CUMULATIVE, *LEVELS):

@@ -12,6 +12,7 @@ import jobs.roll as job
 from cluster.settings import Settings
 from cluster.storage import StorageError, open_storage
 from cluster.tiers import all_manifests, damaged_files, open_tier, totals
+from jobs.loads import loads_of
 from jobs.roll import roll, spread_here, warm_work
 from tests.unit import tier_world as world
 
@@ -88,6 +89,16 @@ def test_all_that_was_made_of_the_samples_is_there(tree: Settings) -> None:
     assert "crc" in warm["quarantine"].column("reason").to_pylist()
     ids = warm["events"].column("event_id").to_pylist()
     assert len(set(ids)) == len(ids) > 0
+
+
+def test_the_loads_of_days_are_those_of_the_minutes(tree: Settings) -> None:
+    roll(tree, spread=spread_here)
+    cold, loads = world.content(tree, "cold")["minutes"], loads_of(tree, "distance_m")
+    assert loads.num_rows == len(set(cold.column("athlete").to_pylist())) > 0
+    assert sum(loads.column("load").to_pylist()) == pytest.approx(
+        sum(cold.column("distance_m").to_pylist())
+    )
+    assert loads.column("acute").to_pylist() == loads.column("load").to_pylist()
 
 
 def test_a_second_roll_adds_nothing(tree: Settings) -> None:
