@@ -15,6 +15,7 @@ JOBS = {
     "send": ("jobs.send", "send a recording or a simulation to a live venue, as its gateway"),
     "doctor": ("jobs.doctor", "check this machine and say what is missing"),
     "roll": ("jobs.roll", "roll the hot log into the warm and cold tiers"),
+    "recompute": ("jobs.recompute", "recompute ended matches with zero-phase filters"),
     "train": ("jobs.train", "train, evaluate and register the nets"),
     "token": ("jobs.token", "mint an access token for a person, a service or the cluster"),
 }

@@ -25,7 +25,7 @@ from models.telemetry.flags import Flag
 from models.telemetry.kinds import Kind
 from models.telemetry.roster import Roster
 
-OF_BODY: Final = (Kind.IMU, Kind.HEART)
+OF_BODY: Final[tuple[Kind, ...]] = (Kind.IMU, Kind.HEART)
 """Kinds whose rows a recomputation reads in slices; positions it needs whole."""
 
 
