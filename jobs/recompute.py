@@ -19,7 +19,7 @@ from cluster.eventlog.port import EventLog, Record
 from cluster.names import events_topic, insights_topic
 from cluster.settings import Settings, load_settings
 from cluster.tiers import Manifest, TierStorage, chain, newest_manifests, open_tier
-from jobs.recompute_match import CORRECTION_KINDS, WarmMatch, recompute_match
+from jobs.recompute_match import CORRECTION_KINDS, WarmMatch, is_recomputation, recompute_match
 from jobs.roll import Item, Outcome, RollError, Spread, Work, publish_all, spread_with_ray
 from jobs.roll_log import Span, matches_in
 from models.errors import ConfigError
@@ -113,11 +113,21 @@ def recompute_work(settings: Settings, venue_id: str, match_id: str) -> Manifest
 
 
 def _due(warm: TierStorage, settings: Settings, match_id: str) -> list[Item]:
-    ended = [
-        (one.venue_id, one.match_id) for one in newest_manifests(warm)
-        if one.closed and match_id in ("", one.match_id)
-    ]
-    return [item for item in sorted(ended) if _match(warm, settings, *item).due()]
+    """Ended matches that hold something new. One that was looked at in vain is not read again
+    before it grows: a season of matches must not be read with every roll."""
+    items = []
+    for newest in newest_manifests(warm):
+        item, number = (newest.venue_id, newest.match_id), str(newest.number).encode()
+        if not newest.closed or is_recomputation(newest) or match_id not in ("", newest.match_id):
+            continue
+        seen = f"recomputed/{newest.venue_id}/{newest.match_id}"
+        if warm.get(seen) == number:
+            continue
+        if _match(warm, settings, *item).due():
+            items.append(item)
+        else:
+            warm.put_atomic(seen, number)
+    return sorted(items)
 
 
 def _match(warm: TierStorage, settings: Settings, venue_id: str, match_id: str) -> WarmMatch:

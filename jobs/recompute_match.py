@@ -51,14 +51,14 @@ class WarmMatch:
     @property
     def generation(self) -> int:
         """How many recomputations there are."""
-        return sum(_is_recomputation(one) for one in self.manifests)
+        return sum(is_recomputation(one) for one in self.manifests)
 
     def due(self) -> bool:
         """Whether the match has ended, and holds what the last recomputation has not seen. Raises
         StorageError, OSError."""
         if not self.manifests or not self.manifests[-1].closed:
             return False
-        done = [n for n, one in enumerate(self.manifests) if _is_recomputation(one)]
+        done = [n for n, one in enumerate(self.manifests) if is_recomputation(one)]
         later = self.manifests[done[-1] + 1 :] if done else self.manifests
         kinds = {entry.kind for one in later for entry in one.files}
         if not done or kinds & _INPUTS:
@@ -180,5 +180,6 @@ def _newest(table: pa.Table, rank: int, rows: dict[str, _Marked]) -> None:
             })
 
 
-def _is_recomputation(manifest: Manifest) -> bool:
+def is_recomputation(manifest: Manifest) -> bool:
+    """Whether the manifest is of a recomputation, and not of a roll."""
     return any(entry.kind == FINALS for entry in manifest.files)

@@ -164,7 +164,7 @@ def test_health_in_finals_and_corrections_cannot_be_read_without_the_key(tree: S
     for kind, column in (("metrics_final", "trimp"), ("health_corrections", "new")):
         (entry,) = [one for one in files if one.kind == kind]
         path = Path(tree.tiers.warm_url.removeprefix("file://")) / entry.key
-        with pytest.raises(OSError, match="(?i)encrypt|decrypt"):
+        with pytest.raises(OSError, match=r"(?i)encrypt|decrypt"):
             pq.ParquetFile(path).read(columns=[column])
 
 
