@@ -82,6 +82,7 @@ def _walk_one(
     b, b_end = imu.begin[s], imu.begin[s + 1]
     c, c_end = heart.begin[s], heart.begin[s + 1]
     at, at_end = ball.begin[ball_row], ball.begin[ball_row + 1]
+    given_n = pos.given.shape[1]
     while True:
         ta = pos.t_ns[a] if a < a_end else L.NEVER
         tb = imu.t_ns[b] if b < b_end else L.NEVER
@@ -100,7 +101,7 @@ def _walk_one(
             at = fill_grid(twins, s, out, ball, at, at_end, t_ns)
         i[L.T_LAST] = t_ns
         if ta == t_ns:
-            if a < pos.given.shape[1]:
+            if a < given_n:
                 ended = take_given(f, i, k, bins, p, cfg, t_ns, pos, a)
             else:
                 ended = take_position(

@@ -12,15 +12,17 @@ import jobs.recompute as job
 from cluster import names
 from cluster.settings import Settings
 from cluster.storage import StorageError, open_storage
-from cluster.tiers import all_manifests, damaged_files, open_tier
+from cluster.tiers import all_manifests, chain, damaged_files, open_tier, publish
 from jobs.collect import read_events, read_finals
 from jobs.recompute import recompute, summary_line
+from jobs.recompute_match import WarmMatch, recompute_match
 from jobs.roll import RollError, roll, spread_here
 from models.events.envelope import from_cloudevent
 from models.readmodel import ReadModel
 from tests.unit import tier_world as world
 
 SECONDS = 20
+SECOND_NS = 1_000_000_000
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +83,38 @@ def test_a_second_recomputation_says_nothing_also_after_its_corrections_were_rol
     kinds = ("metrics_final", "corrections", "health_corrections")
     now = world.content(tree)
     world.same({kind: now[kind] for kind in kinds}, {kind: warm[kind] for kind in kinds})
+
+
+@pytest.mark.parametrize(("steps", "slice_ns"), [([7, 6], SECOND_NS), ([3], 7 * SECOND_NS)])
+def test_however_the_match_was_rolled_and_sliced_the_recomputation_is_the_same(
+    steps: list[int], slice_ns: int, tree: Settings, tmp_path: Path
+) -> None:
+    (said,) = recompute(tree, spread=spread_here)
+    other, log = world.settings(tmp_path / "steps"), world.open_sqlite(tmp_path / "steps")
+    match = world.Match(log, seconds=SECONDS, says=True)
+    for step in steps:
+        match.play(step, end=False).work()
+        roll(other, spread=spread_here)
+    match.play().work()
+    roll(other, spread=spread_here)
+    storage = open_tier(other.tiers.warm_url, other)
+    warm = WarmMatch(storage, other.identity.key_dir, chain(storage, world.VENUE, "m1"))
+    assert len(warm.files("imu")) == len(steps) + 1
+    assert publish(storage, recompute_match(warm, match.roster, slice_ns))
+    kinds = ("metrics_final", "corrections", "health_corrections")
+    whole, parts = world.content(tree), world.content(other)
+    world.same({kind: parts[kind] for kind in kinds}, {kind: whole[kind] for kind in kinds})
+    assert said["generation"] == 0
+
+
+def test_a_match_that_was_looked_at_in_vain_is_not_read_again(
+    tree: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recompute(tree, spread=spread_here)
+    roll(tree, spread=spread_here)
+    recompute(tree, spread=spread_here)
+    monkeypatch.setattr(job, "chain", lambda *_: pytest.fail("the match is read again"))
+    assert recompute(tree, spread=spread_here) == []
 
 
 class Dying:
