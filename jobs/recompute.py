@@ -109,7 +109,14 @@ def recompute_work(settings: Settings, venue_id: str, match_id: str) -> Manifest
         raise ConfigError(f"{venue_id}/{match_id}: the log has no roster of this match")
     warm = open_tier(settings.tiers.warm_url, settings)
     match = _match(warm, settings, venue_id, match_id)
-    return recompute_match(match, span.roster) if match.due() else None
+    if not match.due():
+        return None
+    manifest = recompute_match(match, span.roster)
+    if is_recomputation(manifest):
+        return manifest
+    # Rows, but of nobody whom the roster knows: there is nothing to say until there are more.
+    _set_seen(warm, match.manifests[-1])
+    return None
 
 
 def _due(warm: TierStorage, settings: Settings, match_id: str) -> list[Item]:
@@ -120,14 +127,22 @@ def _due(warm: TierStorage, settings: Settings, match_id: str) -> list[Item]:
         item, number = (newest.venue_id, newest.match_id), str(newest.number).encode()
         if not newest.closed or is_recomputation(newest) or match_id not in ("", newest.match_id):
             continue
-        seen = f"recomputed/{newest.venue_id}/{newest.match_id}"
-        if warm.get(seen) == number:
+        if warm.get(_seen(newest)) == number:
             continue
         if _match(warm, settings, *item).due():
             items.append(item)
         else:
-            warm.put_atomic(seen, number)
+            _set_seen(warm, newest)
     return sorted(items)
+
+
+def _seen(manifest: Manifest) -> str:
+    """The object that names the newest manifest of the match which called for nothing."""
+    return f"recomputed/{manifest.venue_id}/{manifest.match_id}"
+
+
+def _set_seen(warm: TierStorage, manifest: Manifest) -> None:
+    warm.put_atomic(_seen(manifest), str(manifest.number).encode())
 
 
 def _match(warm: TierStorage, settings: Settings, venue_id: str, match_id: str) -> WarmMatch:

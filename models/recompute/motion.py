@@ -9,7 +9,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from models.columns import frozen
-from models.signal.biquads import PASS_ALL, butterworth
+from models.signal.biquads import PASS_ALL, SECTIONS, butterworth
 from models.signal.player_load import LOAD_CUTOFF_HZ, load_step, new_load
 from models.telemetry.block import SampleBlock
 from models.telemetry.kinds import KINDS, Kind
@@ -32,7 +32,7 @@ class LoadAgain:
             for rate, n in zip(rates, merge, strict=True)
         ]
         self._merge = frozen(np.array(merge, np.int64))
-        self._sections = frozen(np.array(sections, np.float64).reshape(count, -1, 5))
+        self._sections = frozen(np.array(sections, np.float64).reshape(count, SECTIONS, 5))
         self._load, self._z = new_load(count)
         self._newest_ns = np.full(count, -(2**62), np.int64)
 

@@ -1,6 +1,7 @@
 """The recomputation of the warm tier: published whole or not at all, told by the log once."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from jobs.collect import read_events, read_finals
 from jobs.recompute import recompute, summary_line
 from jobs.recompute_match import WarmMatch, recompute_match
 from jobs.roll import RollError, roll, spread_here
+from jobs.roll_log import matches_in
 from models.events.envelope import from_cloudevent
 from models.readmodel import ReadModel
 from tests.unit import tier_world as world
@@ -115,6 +117,22 @@ def test_a_match_that_was_looked_at_in_vain_is_not_read_again(
     recompute(tree, spread=spread_here)
     monkeypatch.setattr(job, "chain", lambda *_: pytest.fail("the match is read again"))
     assert recompute(tree, spread=spread_here) == []
+
+
+def test_rows_of_nobody_whom_the_roster_knows_are_recomputed_once_and_publish_nothing(
+    tree: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nobody = [
+        replace(span, roster=replace(span.roster, devices=()))
+        for span in matches_in(world.open_sqlite(Path(tree.data_dir)), world.VENUE)
+    ]
+    monkeypatch.setattr(job, "matches_in", lambda *_: nobody)
+    storage = open_tier(tree.tiers.warm_url, tree)
+    before = len(all_manifests(storage))
+    assert recompute(tree, spread=spread_here) == []
+    monkeypatch.setattr(job, "recompute_match", lambda *_: pytest.fail("done already"))
+    assert recompute(tree, spread=spread_here) == []
+    assert len(all_manifests(storage)) == before
 
 
 class Dying:
