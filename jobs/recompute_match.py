@@ -34,6 +34,7 @@ from models.tiers.columns import HEALTH_CORRECTIONS, HEALTH_EVENTS
 
 SLICE_NS: Final = 300_000_000_000
 TICK_NS: Final = 100_000_000
+NEVER: Final = 1 << 62
 EVENT_KINDS: Final = ("events", HEALTH_EVENTS)
 CORRECTION_KINDS: Final = (CORRECTIONS, HEALTH_CORRECTIONS)
 _Marked = tuple[tuple[int, int, int], dict[str, float]]
@@ -111,37 +112,64 @@ def recompute_match(match: WarmMatch, roster: Roster, slice_ns: int = SLICE_NS) 
     )
 
 
+class _Body:
+    """The rows of motion and heart, read file by file as their time comes."""
+
+    def __init__(self, match: WarmMatch, roster: Roster) -> None:
+        self._match, self._roster = match, roster
+        self.spans = {
+            (kind, entry.key): time_span(match.storage, entry.key)
+            for kind in OF_BODY for entry in match.files(str(kind))
+        }
+        self._held: dict[str, SampleBlock] = {}
+
+    def next_ns(self, since_ns: int) -> int:
+        """The time of the first row at `since_ns` or later; beyond all times if there is none."""
+        found = [NEVER]
+        for (kind, key), (begin_ns, last_ns) in self.spans.items():
+            if begin_ns >= since_ns:
+                found.append(begin_ns)
+            elif last_ns >= since_ns:
+                t_ns = self._block(kind, key).t_event_ns
+                found.append(int(t_ns[t_ns >= since_ns].min(initial=NEVER)))
+        return min(found)
+
+    def rows(self, since_ns: int, until_ns: int) -> dict[Kind, SampleBlock]:
+        """All rows with since_ns <= t < until_ns; files that end before are let go."""
+        parts: dict[Kind, list[SampleBlock]] = {}
+        for (kind, key), (begin_ns, last_ns) in self.spans.items():
+            if begin_ns < until_ns and last_ns >= since_ns:
+                block = self._block(kind, key)
+                mine = (block.t_event_ns >= since_ns) & (block.t_event_ns < until_ns)
+                parts.setdefault(kind, []).append(block.take(np.flatnonzero(mine)))
+            if last_ns < until_ns:
+                self._held.pop(key, None)
+        return {kind: concat_blocks(found) for kind, found in parts.items()}
+
+    def _block(self, kind: Kind, key: str) -> SampleBlock:
+        if key not in self._held:
+            table = read_file(self._match.storage, key, self._match.key_dir)
+            self._held[key] = warm_block(self._roster, kind, table)
+        return self._held[key]
+
+
 def _walk(
     match: WarmMatch, roster: Roster, work: Recomputation,
     positions: Mapping[Kind, SampleBlock], end_ns: int, slice_ns: int,
 ) -> None:
-    """Hand the rows of motion and heart over, slice by slice."""
-    spans = {
-        (kind, entry.key): time_span(match.storage, entry.key)
-        for kind in OF_BODY for entry in match.files(str(kind))
-    }
-    times = [block.t_event_ns for block in positions.values() if len(block)]
-    begins = [begin for begin, _ in spans.values()] + [int(t.min()) for t in times]
-    ends = [end for _, end in spans.values()] + [int(t.max()) for t in times]
-    newest_ns = max([*ends, end_ns - 1])
-    end_ns = max(end_ns, (newest_ns // TICK_NS + 1) * TICK_NS)
-    since_ns = min([*begins, end_ns])
-    held: dict[str, SampleBlock] = {}
+    """Hand the rows of motion and heart over, slice by slice. A slice holds so much time from its
+    first row on: a recording of runs over years has few slices."""
+    body = _Body(match, roster)
+    times = [block.t_event_ns for block in positions.values()]
+    t_ns = np.sort(np.concatenate([np.empty(0, np.int64), *times]))
+    ends = [last for _, last in body.spans.values()] + [int(t) for t in t_ns[-1:]]
+    end_ns = max([end_ns, *((last // TICK_NS + 1) * TICK_NS for last in ends)])
+    since_ns = 0
     while since_ns < end_ns:
-        until_ns = min(since_ns + slice_ns, end_ns)
-        parts: dict[Kind, list[SampleBlock]] = {}
-        for (kind, key), (begin_ns, last_ns) in spans.items():
-            if begin_ns < until_ns and last_ns >= since_ns:
-                if key not in held:
-                    table = read_file(match.storage, key, match.key_dir)
-                    held[key] = warm_block(roster, kind, table)
-                t_ns = held[key].t_event_ns
-                mine = np.flatnonzero((t_ns >= since_ns) & (t_ns < until_ns))
-                parts.setdefault(kind, []).append(held[key].take(mine))
-                if last_ns < until_ns:
-                    del held[key]
-        blocks = {kind: concat_blocks(found) for kind, found in parts.items()}
-        work.handle(blocks, until_ns, final=until_ns == end_ns)
+        at = int(np.searchsorted(t_ns, since_ns))
+        next_ns = min(body.next_ns(since_ns), int(t_ns[at]) if at < len(t_ns) else NEVER)
+        until_ns = min(next_ns + slice_ns, end_ns)
+        work.handle(body.rows(since_ns, until_ns), until_ns, final=until_ns == end_ns)
         since_ns = until_ns
 
 
