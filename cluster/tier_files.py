@@ -127,6 +127,19 @@ def read_file(
     return file.read(columns=names)
 
 
+def time_span(storage: TierStorage, key: str, column: str = "t_event_ns") -> tuple[int, int]:
+    """(least, largest) value of a column of times that is not encrypted, from the file's footer.
+    Raises StorageError; OSError when the file is missing."""
+    data = storage.get(key)
+    if data is None:
+        raise FileNotFoundError(f"{key}: a manifest names it, but it is gone")
+    file = pq.ParquetFile(io.BytesIO(data))
+    at = file.schema_arrow.names.index(column)
+    groups = [file.metadata.row_group(n).column(at) for n in range(file.metadata.num_row_groups)]
+    found = [group.statistics for group in groups]
+    return min(one.min for one in found), max(one.max for one in found)
+
+
 def _together(tables: list[pa.Table]) -> pa.Table:
     return pa.concat_tables(tables).unify_dictionaries().combine_chunks()
 

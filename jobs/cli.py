@@ -17,6 +17,7 @@ JOBS = {
     "doctor": ("jobs.doctor", "check this machine and say what is missing"),
     "roll": ("jobs.roll", "roll the hot log into the warm and cold tiers"),
     "loads": ("jobs.loads", "tell the load of days and weeks from the cold tier"),
+    "recompute": ("jobs.recompute", "recompute ended matches with zero-phase filters"),
     "train": ("jobs.train", "train, evaluate and register the nets"),
     "token": ("jobs.token", "mint an access token for a person, a service or the cluster"),
 }

@@ -18,6 +18,7 @@ from models.events.envelope import Event, from_cloudevent
 from models.flows.states import decode_states
 from models.latency import LatencyHistogram
 from models.readmodel_input import STATES_TYPE
+from models.recompute.events import STREAM as CORRECTIONS
 from models.report import RunFacts
 
 PERCENTILES = (("p50", 50.0), ("p95", 95.0), ("p99", 99.0))
@@ -40,19 +41,22 @@ def collect_facts(session: Session, usage: Mapping[str, float]) -> RunFacts:
 
 
 def read_events(log: EventLog, venue_id: str) -> list[Event]:
-    """Every event of the venue, each once."""
+    """Every event of the venue as told live, each once; corrections are reported apart."""
     found: dict[str, Event] = {}
     for stored in records_now(log, events_topic(venue_id)):
+        if stored.record.stream.startswith(CORRECTIONS):
+            continue
         event = from_cloudevent(stored.record.payload)
         found.setdefault(event.event_id, event)
     return list(found.values())
 
 
 def read_finals(log: EventLog, venue_id: str) -> list[dict[str, Any]]:
-    """The final state row of every subject of the venue, as a dictionary."""
+    """The final state row of every subject of the venue as told live, as a dictionary."""
     rows: dict[str, dict[str, Any]] = {}
     for stored in records_now(log, insights_topic(venue_id)):
-        if stored.record.content_type != STATES_TYPE:
+        recomputed = stored.record.stream.startswith(CORRECTIONS)
+        if stored.record.content_type != STATES_TYPE or recomputed:
             continue
         table = decode_states(stored.record.payload)
         for row in table.filter(pc.equal(table.column("status"), "final")).to_pylist():

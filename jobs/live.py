@@ -16,6 +16,7 @@ from typing import Any
 from cluster.settings import Settings, load_settings
 from jobs.collect import collect_facts
 from jobs.meter import ProcessMeter
+from jobs.recompute import recompute, summary_line
 from jobs.roll import roll
 from jobs.session import Session
 from jobs.show import report_text
@@ -93,8 +94,10 @@ def _serve(session: Session, stop: threading.Event, seconds: float) -> None:
 def _roll(settings: Settings) -> bool:
     try:
         roll(settings)
+        for one in recompute(settings):
+            print(f"recomputed {summary_line(one)}", flush=True)
     except Exception as error:  # whatever storage throws: the report must still come
-        _complain(f"rolling the tiers failed: {error}")
+        _complain(f"rolling or recomputing failed: {error}")
         return False
     return True
 

@@ -77,11 +77,11 @@ def roll(
     try:
         if "warm" in tiers:
             items = _matches_with_news(log, warm)
-            added["warm"] = _publish_all(warm, spread(settings, warm_work, items), failures)
+            added["warm"] = publish_all(warm, spread(settings, warm_work, items), failures)
         if "cold" in tiers:
             cold = open_tier(settings.tiers.cold_url, settings)
             items = _ended_matches(warm, cold)
-            added["cold"] = _publish_all(cold, spread(settings, cold_work, items), failures)
+            added["cold"] = publish_all(cold, spread(settings, cold_work, items), failures)
         if "warm" in tiers:
             trim_hot(settings, log, warm)
     finally:
@@ -198,7 +198,7 @@ def _batch(batch: pa.Table, settings: dict[str, Any], work: Work) -> pa.Table:
     return pa.table({"manifest": pa.array(bodies, pa.binary()), "error": pa.array(errors)})
 
 
-def _publish_all(
+def publish_all(
     storage: TierStorage, outcomes: list[Outcome], failures: list[str]
 ) -> int:
     """Publish what was written; rows added. What another roll was quicker with adds none. What

@@ -50,13 +50,14 @@ def run_match(settings: Settings, options: RunOptions) -> int:
             return 2
         play_s = time.monotonic() - play_s
         roll_error = _roll(session)
+        recomputed, recompute_error = ([], "") if roll_error else _recompute(session)
         meter.stop()
         usage = {"wall_s": time.monotonic() - started_s, "play_s": play_s, **meter.usage()}
-        report = build_report(collect_facts(session, usage))
+        report = build_report(collect_facts(session, usage)) | {"recomputed": recomputed}
         print("\n" + report_text(report) + "\n", flush=True)
         if options.json_path is not None:
             options.json_path.write_text(json.dumps(report, indent=1, sort_keys=True))
-        code = _verdict(report, finished, roll_error)
+        code = _verdict(report, finished, roll_error, recompute_error)
         if options.keep and code == 0:
             _where_to_look(session)
             _hold()
@@ -98,12 +99,29 @@ def _roll(session: Session) -> str:
     return ""
 
 
-def _verdict(report: dict[str, Any], finished: bool, roll_error: str) -> int:
+def _recompute(session: Session) -> tuple[list[dict[str, Any]], str]:
+    from jobs.recompute import recompute
+
+    started_s = time.monotonic()
+    try:
+        found = recompute(session.settings)
+    except Exception as error:  # the report must still come; the exit code tells
+        print(f"recomputing failed: {error}", file=sys.stderr)
+        return [], str(error)
+    _say(f"recomputed: {len(found)} matches ({time.monotonic() - started_s:.1f} s)")
+    return found, ""
+
+
+def _verdict(
+    report: dict[str, Any], finished: bool, roll_error: str, recompute_error: str
+) -> int:
     faults = []
     if not finished:
         faults.append("the match did not reach its end")
     if roll_error:
         faults.append(f"the tiers were not rolled: {roll_error}")
+    if recompute_error:
+        faults.append(f"the match was not recomputed: {recompute_error}")
     if not report["conservation"]["holds"]:
         faults.append("samples are missing: in != forwarded + rejected + thinned + buffered")
     if report["samples"]["in"] == 0:

@@ -7,6 +7,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, TextIO
 
+from jobs.recompute import summary_line
+
 WIDTH = 30
 
 
@@ -40,9 +42,9 @@ class ProgressBar:
 def report_text(report: Mapping[str, Any]) -> str:
     """The match report, for people."""
     parts = (
-        _samples(report), _events(report["events"]), _athletes(report["athletes"]),
-        _devices(report["devices"]), _latency(report["latency_ms"]), _tiers(report["tiers"]),
-        _pool(report), f"digest    {report['digest']}",
+        _samples(report), _events(report["events"]), _recomputed(report),
+        _athletes(report["athletes"]), _devices(report["devices"]), _latency(report["latency_ms"]),
+        _tiers(report["tiers"]), _pool(report), f"digest    {report['digest']}",
     )
     return "\n\n".join(part for part in parts if part)
 
@@ -65,6 +67,11 @@ def _events(events: Mapping[str, int]) -> str:
     listed = [f"{name} {n}" for name, n in events.items()]
     lines = [", ".join(listed[i : i + 6]) for i in range(0, len(listed), 6)]
     return "events    " + "\n          ".join(lines or ["none"])
+
+
+def _recomputed(report: Mapping[str, Any]) -> str:
+    lines = [summary_line(one) for one in report.get("recomputed", ())]
+    return "finals    " + "\n          ".join(lines) if lines else ""
 
 
 def _athletes(athletes: Sequence[Mapping[str, Any]]) -> str:

@@ -1,7 +1,9 @@
 """The ring of recent events of a venue: bounded, without doubles, read by cursor.
 
 Owns order and bounds only. The cursor of an event is its log offset plus one: it rises strictly,
-and it is the same after every restart, so that a reader can resume where it was.
+and it is the same after every restart, so that a reader can resume where it was. An event that a
+later one supersedes is not served any more: the later one stands for it, also when it says that it
+was retracted.
 """
 
 import json
@@ -19,6 +21,7 @@ class EventRing:
         self._bound = bound
         self._ring: deque[dict[str, Any]] = deque()
         self._ids: set[str] = set()
+        self._superseded: set[str] = set()
         self.cursor = 0
         self.first_cursor = 0
         self.seen = 0
@@ -40,9 +43,12 @@ class EventRing:
         if len(self._ring) >= self._bound:
             gone = self._ring.popleft()
             self._ids.discard(gone["event_id"])
+            self._superseded.discard(gone["event_id"])
             self.first_cursor = int(gone["cursor"])
         self._ring.append(event)
         self._ids.add(event["event_id"])
+        if event["supersedes"] in self._ids:
+            self._superseded.add(event["supersedes"])
         self.seen += 1
         return True
 
@@ -56,7 +62,8 @@ class EventRing:
         """Up to `limit` events after `cursor`, oldest first; only those of `types` if given."""
         found: list[dict[str, Any]] = []
         for event in self._ring:
-            if event["cursor"] > cursor and selects(event, types, match_id):
+            stands = event["event_id"] not in self._superseded
+            if event["cursor"] > cursor and stands and selects(event, types, match_id):
                 found.append(event)
                 if len(found) >= limit:
                     break
@@ -66,7 +73,8 @@ class EventRing:
         """The last `limit` events, oldest first."""
         found: list[dict[str, Any]] = []
         for event in reversed(self._ring):
-            if selects(event, types, ""):
+            stands = event["event_id"] not in self._superseded
+            if stands and selects(event, types, ""):
                 found.append(event)
                 if len(found) >= limit:
                     break

@@ -13,7 +13,15 @@ from numpy.typing import NDArray
 
 from models.columns import frozen
 from models.flows.subjects import DeviceMap
-from models.flows.tables import Boots, Fixes, Hearts, Knocks, Motions, Positions
+from models.flows.tables import (
+    GIVEN_WIDTH,
+    Boots,
+    Fixes,
+    Hearts,
+    Knocks,
+    Motions,
+    Positions,
+)
 from models.signal.position_noise import (
     GNSS_LEAST_M,
     GNSS_M,
@@ -135,6 +143,7 @@ def positions_of(
         rows.t_ns, rows.ordered(rows.channel("pos_x_m")), rows.ordered(rows.channel("pos_y_m")),
         rows.ordered(r_m.astype(np.float32)), rows.ordered(rows.channel("speed_dop_mps")),
         rows.ordered(devices.rank[rows.device]), rows.begin,
+        frozen(np.empty((GIVEN_WIDTH, 0), np.float32)),
     )
 
 

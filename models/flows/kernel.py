@@ -21,7 +21,7 @@ from models.flows.limits import Limits
 from models.flows.person_walk import walk_persons
 from models.flows.snapshot import dump, load, new_twins, reset_rows
 from models.flows.subjects import BALL_KINDS, DeviceMap, params_of
-from models.flows.tables import Outputs
+from models.flows.tables import Outputs, Positions
 from models.nets.contract import EVENT_WINDOW, FATIGUE_FEATURES
 from models.telemetry.record import TelemetryRecord
 from models.telemetry.roster import Role, Roster
@@ -54,16 +54,19 @@ class FlowKernel:
         self.forget(np.arange(self._count, dtype=np.int32))
 
     def handle(
-        self, records: Sequence[TelemetryRecord], subjects: NDArray[np.int32]
+        self, records: Sequence[TelemetryRecord], subjects: NDArray[np.int32],
+        course: Positions | None = None,
     ) -> FlowEffects:
-        """Process consecutive `records` for `subjects` (rows of the roster), each exactly once."""
+        """Process consecutive `records` for `subjects` (rows of the roster), each exactly once. A
+        `course` stands in for the records' positions of persons, with what is given of them."""
         if not records or not len(subjects) or not self._count:
             return FlowEffects([], [], [])
         rows = np.unique(np.asarray(subjects, np.int64))
         persons = rows[self._params[rows, L.P_PERSON] > 0.0]
         balls = rows[self._is_ball[rows]]
         whole = (records, self._devices, self._count)
-        positions, fixes = inputs.positions_of(*whole), inputs.fixes_of(*whole)
+        positions = course if course is not None else inputs.positions_of(*whole)
+        fixes = inputs.fixes_of(*whole)
         end_ns, final = records[-1].t_to_ns, records[-1].final
         out = self._outputs(records, len(rows), 1)
         if persons.size:

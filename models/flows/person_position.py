@@ -28,6 +28,7 @@ HISTORY_NS = 45_000_000
 SOURCE_LOST_NS = 1_000_000_000
 SETTLE_NS = 300_000_000
 FAR = -1e18
+IGNORED = -1
 SPRINT_ENDED, BOUT_ENDED, UP_ENDED, DOWN_ENDED, TURN_ENDED, TRACK_LOST = 1, 2, 4, 8, 16, 32
 
 
@@ -40,28 +41,14 @@ def take_position(
     """Take one position row into flow `s`; returns which of its bouts and turns have just ended,
     as a sum of the `*_ENDED` bits. A source of worse rank counts only once the better one has been
     silent for a second. f, i and bins are the flow's own rows."""
-    if rank > i[L.POS_RANK] and t_ns - i[L.T_POS] <= SOURCE_LOST_NS:
+    code, dt_s = admit_position(i, kalman, s, t_ns, x_m, y_m, r_m, rank)
+    if code == IGNORED or code == K.STEP_GATED:
         return 0
-    if rank != i[L.POS_RANK]:
-        K.kalman_shift(kalman, s, t_ns, x_m, y_m)
-    code = K.kalman_step(kalman, s, t_ns, x_m, y_m, r_m)
-    if code == K.STEP_GATED:
-        i[L.GATED_N] += 1
-        return 0
-    dt_s = (t_ns - i[L.T_POS]) * 1e-9
-    i[L.T_POS] = t_ns
-    i[L.POS_RANK] = rank
     vx, vy = kalman[s, K.VX], kalman[s, K.VY]
     speed = hypot(vx, vy) if doppler_mps != doppler_mps else doppler_mps
     speed = min(speed, cfg.max_speed_mps)
     if code == K.STEP_RESET:
-        f[L.SPEED] = speed
-        f[L.LAG1] = speed
-        f[L.LAG2] = speed
-        f[L.ACCEL] = 0.0
-        i[L.T_HIST] = L.NONE_NS
-        i[L.T_SETTLED] = t_ns + SETTLE_NS
-        return TRACK_LOST
+        return start_track(f, i, t_ns, speed)
     if dt_s <= 0.0:
         return 0
     # A track that starts finds its speed within a few samples: that is no acceleration.
@@ -72,11 +59,55 @@ def take_position(
     change = share * (f[L.LAG1] - f[L.LAG2])
     f[L.LAG2] += change
     f[L.ACCEL] = min(max(change / dt_s, -cfg.max_accel_mps2), cfg.max_accel_mps2)
+    return go_on(f, i, kalman[s], bins, p, cfg, t_ns, dt_s, speed)
+
+
+@njit(cache=True)
+def admit_position(
+    i: NDArray[np.int64], kalman: NDArray[np.float64], s: int, t_ns: int, x_m: float, y_m: float,
+    r_m: float, rank: int,
+) -> tuple[int, float]:
+    """Let the filter of flow `s` take a position: (its `K.STEP_*`, or IGNORED for a source of worse
+    rank; seconds since the one before)."""
+    if rank > i[L.POS_RANK] and t_ns - i[L.T_POS] <= SOURCE_LOST_NS:
+        return IGNORED, 0.0
+    if rank != i[L.POS_RANK]:
+        K.kalman_shift(kalman, s, t_ns, x_m, y_m)
+    code = K.kalman_step(kalman, s, t_ns, x_m, y_m, r_m)
+    if code == K.STEP_GATED:
+        i[L.GATED_N] += 1
+        return K.STEP_GATED, 0.0
+    dt_s = (t_ns - i[L.T_POS]) * 1e-9
+    i[L.T_POS] = t_ns
+    i[L.POS_RANK] = rank
+    return code, dt_s
+
+
+@njit(cache=True)
+def start_track(f: NDArray[np.float64], i: NDArray[np.int64], t_ns: int, speed: float) -> int:
+    """A track begins: nothing is known of what was before."""
+    f[L.SPEED] = speed
+    f[L.LAG1] = speed
+    f[L.LAG2] = speed
+    f[L.ACCEL] = 0.0
+    i[L.T_HIST] = L.NONE_NS
+    i[L.T_SETTLED] = t_ns + SETTLE_NS
+    return TRACK_LOST
+
+
+@njit(cache=True)
+def go_on(
+    f: NDArray[np.float64], i: NDArray[np.int64], k: NDArray[np.float64], bins: NDArray[np.float64],
+    p: NDArray[np.float64], cfg: FlowConfig, t_ns: int, dt_s: float, speed: float,
+) -> int:
+    """What the last `dt_s` add, now that speed, acceleration (in f) and place (in k) are known;
+    returns what `take_position` does."""
     _cover(f, bins[i[L.BIN_AT]], bins[L.BINS - 1], p, cfg, speed, dt_s)
     count_bands(f, i, cfg, t_ns, speed, dt_s)
-    note_rest(f, i, cfg, t_ns, speed, vx, vy, dt_s)
+    note_rest(f, i, cfg, t_ns, speed, k[K.VX], k[K.VY], dt_s)
     f[L.SPEED] = speed
-    ended = _efforts(f, i, p, cfg, t_ns, dt_s, kalman[s, K.X], kalman[s, K.Y])
+    ended = _efforts(f, i, p, cfg, t_ns, dt_s, k[K.X], k[K.Y])
+    vx, vy = k[K.VX], k[K.VY]
     if t_ns - i[L.T_HIST] >= HISTORY_NS and _turn(f, i, cfg, t_ns, vx, vy):
         ended += TURN_ENDED
     return ended

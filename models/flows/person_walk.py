@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from models.flows import layout as L  # noqa: N812
 from models.flows.config import STATE_STEP_NS, FlowConfig
 from models.flows.person_beats import take_beat
+from models.flows.person_given import take_given
 from models.flows.person_grid import fill_grid, fill_slots
 from models.flows.person_heart import take_heart
 from models.flows.person_motion import give_jump, take_motion
@@ -94,6 +95,7 @@ def _walk_one(
     c, c_end = heart.begin[s], heart.begin[s + 1]
     d, d_end = boot.begin[s], boot.begin[s + 1]
     at, at_end = ball.begin[ball_row], ball.begin[ball_row + 1]
+    given_n = pos.given.shape[1]
     while True:
         ta = pos.t_ns[a] if a < a_end else L.NEVER
         tb = imu.t_ns[b] if b < b_end else L.NEVER
@@ -113,11 +115,14 @@ def _walk_one(
             at = fill_grid(twins, s, out, ball, at, at_end, t_ns)
         i[L.T_LAST] = t_ns
         if ta == t_ns:
-            ended = take_position(
-                f, i, twins.kalman, s, bins, p, cfg, t_ns, np.float64(pos.x_m[a]),
-                np.float64(pos.y_m[a]), np.float64(pos.r_m[a]), np.float64(pos.doppler_mps[a]),
-                pos.rank[a],
-            )
+            if a < given_n:
+                ended = take_given(f, i, k, bins, p, cfg, t_ns, pos, a)
+            else:
+                ended = take_position(
+                    f, i, twins.kalman, s, bins, p, cfg, t_ns, np.float64(pos.x_m[a]),
+                    np.float64(pos.y_m[a]), np.float64(pos.r_m[a]),
+                    np.float64(pos.doppler_mps[a]), pos.rank[a],
+                )
             if ended:
                 give_ended(twins, s, p, cfg, out, t_ns, ended)
             a += 1

@@ -63,7 +63,8 @@ def encode_states(rows: StateRows, subject_ids: list[str], match_id: str = "") -
         owner = rows.columns["poss_subject"]
         at = pa.array(owner, pa.int32(), mask=owner < 0)
         arrays["poss_subject_id"] = pa.DictionaryArray.from_arrays(at, names)
-    metadata = {"algo_version": ALGO_VERSION, "metric": json.dumps(rows.metadata, sort_keys=True)}
+    version = str(rows.metadata.get("algo_version", ALGO_VERSION))
+    metadata = {"algo_version": version, "metric": json.dumps(rows.metadata, sort_keys=True)}
     if match_id:
         metadata["match_id"] = match_id
     batch = pa.RecordBatch.from_arrays(list(arrays.values()), names=list(arrays))

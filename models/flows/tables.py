@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 class Positions(NamedTuple):
     """Positions of persons: metres, r_m standard deviation, doppler NaN where there is none, rank 0
-    for the best source of the subject."""
+    for the best source of the subject. given (GIVEN_WIDTH, n) float32: what a recomputation knows
+    of each row already, so that the filter need not; (GIVEN_WIDTH, 0) on the live path."""
 
     t_ns: NDArray[np.int64]
     x_m: NDArray[np.float32]
@@ -21,6 +22,7 @@ class Positions(NamedTuple):
     doppler_mps: NDArray[np.float32]
     rank: NDArray[np.int64]
     begin: NDArray[np.int64]
+    given: NDArray[np.float32]
 
 
 class Motions(NamedTuple):
@@ -115,3 +117,8 @@ class Outputs(NamedTuple):
 
 
 N_EVENTS, N_STATES, N_FINALS, N_WINDOWS, N_FATIGUE = range(5)
+
+G_VX, G_VY, G_SPEED, G_LAGGED, G_ACCEL, G_CODE = range(6)
+"""Rows of `Positions.given`: velocity and speed m/s, speed behind the poles of acceleration,
+acceleration along the track m/s^2, and what became of the position: `K.STEP_*` or IGNORED."""
+GIVEN_WIDTH = 6

@@ -33,8 +33,8 @@ jump_n | 1 | performance | motion | jump_free_g jump_push_g jump_land_g | C | | 
 step_n cadence_spm | 1, 1/min | performance | steps | | A | band-pass and peak rule, \
   models.gait | steps; steps per minute
 stride_rate_hz | Hz | performance | steps | | R | | half of the step rate
-step_asymmetry_pct | % | performance | motion | | A | KINEXON step balance | (L - R) / mean of the step impulses; \
-  without feet the size only
+step_asymmetry_pct | % | performance | motion | | A | KINEXON step balance | (L - R) / mean of \
+  the step impulses; without feet the size only
 stride_cv_pct | % | performance | steps | | R | | SD over mean of the last 16 stride times
 contact_time_s | s | performance | feet | | R | | heel strike to toe-off, last 8 or so
 player_load_au | au | performance | load | | P | Boyd 2011 | sum of |da| / (100 g) at 100 Hz

@@ -94,6 +94,28 @@ def kalman_shift(
 
 
 @njit(cache=True)
+def kalman_spread(
+    s: NDArray[np.float64], dt: float
+) -> tuple[float, float, float, float, float, float, float, float, float]:
+    """Transition and covariance of a state row `dt` seconds later: (decay, g, f, pp, pv, pa, vv,
+    va, aa), where (p, v, a) becomes (p + v dt + a f, v + a g, a decay)."""
+    decay = exp(-dt / ACCEL_TAU_S)
+    # Process noise: leading terms in dt.
+    g = ACCEL_TAU_S * (1.0 - decay)
+    f = ACCEL_TAU_S * (dt - g)
+    q = JERK_PSD * dt
+    pp = s[P_PP] + 2.0 * dt * s[P_PV] + dt * dt * s[P_VV]
+    pp += 2.0 * f * (s[P_PA] + dt * s[P_VA]) + f * f * s[P_AA] + q * dt**4 / 20.0
+    pv = s[P_PV] + dt * s[P_VV] + f * s[P_VA] + g * (s[P_PA] + dt * s[P_VA] + f * s[P_AA])
+    pv += q * dt**3 / 8.0
+    pa = decay * (s[P_PA] + dt * s[P_VA] + f * s[P_AA]) + q * dt * dt / 6.0
+    vv = s[P_VV] + 2.0 * g * s[P_VA] + g * g * s[P_AA] + q * dt * dt / 3.0
+    va = decay * (s[P_VA] + g * s[P_AA]) + q * dt / 2.0
+    aa = decay * decay * s[P_AA] + q
+    return decay, g, f, pp, pv, pa, vv, va, aa
+
+
+@njit(cache=True)
 def kalman_step(
     state: NDArray[np.float64], row: int, t_ns: int, x_m: float, y_m: float, r_m: float
 ) -> int:
@@ -112,19 +134,7 @@ def kalman_step(
         return STEP_GATED
     s = state[row]
     dt = age_ns * 1e-9
-    decay = exp(-dt / ACCEL_TAU_S)
-    # Transition of (p, v, a): p + v dt + a f, v + a g, a decay. Process noise: leading terms in dt.
-    g = ACCEL_TAU_S * (1.0 - decay)
-    f = ACCEL_TAU_S * (dt - g)
-    q = JERK_PSD * dt
-    pp = s[P_PP] + 2.0 * dt * s[P_PV] + dt * dt * s[P_VV]
-    pp += 2.0 * f * (s[P_PA] + dt * s[P_VA]) + f * f * s[P_AA] + q * dt**4 / 20.0
-    pv = s[P_PV] + dt * s[P_VV] + f * s[P_VA] + g * (s[P_PA] + dt * s[P_VA] + f * s[P_AA])
-    pv += q * dt**3 / 8.0
-    pa = decay * (s[P_PA] + dt * s[P_VA] + f * s[P_AA]) + q * dt * dt / 6.0
-    vv = s[P_VV] + 2.0 * g * s[P_VA] + g * g * s[P_AA] + q * dt * dt / 3.0
-    va = decay * (s[P_VA] + g * s[P_AA]) + q * dt / 2.0
-    aa = decay * decay * s[P_AA] + q
+    decay, g, f, pp, pv, pa, vv, va, aa = kalman_spread(s, dt)
     x = s[X] + dt * s[VX] + f * s[AX]
     y = s[Y] + dt * s[VY] + f * s[AY]
     spread = pp + r_m * r_m

@@ -41,11 +41,13 @@ export class EventRail {
   clear() { this.events = []; this.ids.clear(); this.first = true; this.render(new Set()); }
 
   take(events) {
-    const fresh = new Set();
+    const fresh = new Set(), superseded = new Set();
     for (const event of events) {
       if (this.ids.has(event.event_id)) continue;
       this.ids.add(event.event_id); this.events.push(event); fresh.add(event.event_id);
+      if (this.ids.delete(event.supersedes)) superseded.add(event.supersedes);
     }
+    if (superseded.size) this.events = this.events.filter((e) => !superseded.has(e.event_id));
     while (this.events.length > HELD) this.ids.delete(this.events.shift().event_id);
     if (fresh.size || this.first) this.render(this.first ? new Set() : fresh);
     this.first = false;
@@ -63,7 +65,7 @@ export class EventRail {
 
   line(event, isNew) {
     const [icon, label] = LOOK[event.type] || ["·", event.type.replaceAll("_", " ")];
-    const line = el("li"); line.className = (isNew ? "new " : "") + (event.priority === "medical" ? "p0" : URGENT.has(event.type) || event.priority === "high" ? "high" : "");
+    const line = el("li"); line.className = (isNew ? "new " : "") + (event.status === "retracted" ? "retracted " : "") + (event.priority === "medical" ? "p0" : URGENT.has(event.type) || event.priority === "high" ? "high" : "");
     const what = el("span", "", "what");
     if (event.number && event.team) what.append(el("span", String(event.number), `tag ${event.team}`));
     else if (event.role === "official") what.append(el("span", `R${event.number}`, "tag none"));

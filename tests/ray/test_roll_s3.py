@@ -113,8 +113,8 @@ def test_on_s3_of_two_rolls_at_once_one_counts(tree: Settings, reference: dict) 
     items = [(world.VENUE, "m1")]
     storage = open_tier(tree.tiers.warm_url, tree)
     first, second = (spread_here(tree, warm_work, items) for _ in range(2))
-    assert job._publish_all(storage, second, []) > 0
-    assert job._publish_all(storage, first, []) == 0
+    assert job.publish_all(storage, second, []) > 0
+    assert job.publish_all(storage, first, []) == 0
     roll(tree, spread=spread_here)
     check(tree, reference)
 

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from cluster.storage import LocalStorage
-from cluster.tier_files import TierWriter, read_file, read_kind
+from cluster.tier_files import TierWriter, read_file, read_kind, time_span
 from cluster.tiers import Manifest, all_manifests, open_tier
 from jobs.roll import roll, spread_here
 from models.tiers.columns import HEALTH_EVENTS, health_columns
@@ -37,6 +37,17 @@ def test_rows_leave_in_groups_and_files_of_bounded_size(tmp_path: Path) -> None:
     manifest = Manifest("v", "m", 0, ROOT, files, len(files))
     back = pa.concat_tables(read_kind(storage, [manifest], "states", str(tmp_path / "keys")))
     assert world.plain(back).equals(world.plain(table(1000)))
+
+
+def test_the_time_span_of_a_file_is_read_from_its_footer_over_all_groups(tmp_path: Path) -> None:
+    storage = LocalStorage(tmp_path / "tier")
+    writer = TierWriter(storage, ROOT, 0, str(tmp_path / "keys"), group_rows=10)
+    for start in (50, 0, 25):
+        writer.add("states", table(10, start))
+    (entry,) = writer.finish()
+    assert time_span(storage, entry.key, "t_ns") == (0, 59)
+    with pytest.raises(FileNotFoundError):
+        time_span(storage, "data/none.parquet", "t_ns")
 
 
 def test_another_schema_begins_another_file(tmp_path: Path) -> None:

@@ -231,8 +231,8 @@ def test_of_two_rolls_at_once_one_counts(
     items = [(world.VENUE, "m1")]
     storage = open_tier(tree.tiers.warm_url, tree)
     first, second = (spread_here(tree, warm_work, items) for _ in range(2))
-    assert job._publish_all(storage, second, []) > 0
-    assert job._publish_all(storage, first, []) == 0
+    assert job.publish_all(storage, second, []) > 0
+    assert job.publish_all(storage, first, []) == 0
     roll(tree, spread=spread_here)
     check_whole(tree, reference)
 
@@ -246,7 +246,7 @@ def test_a_roll_that_another_overtook_begins_from_the_others_end(
     slow = spread_here(tree, warm_work, [(world.VENUE, "m1")])
     match.play(1).work()
     roll(tree, spread=spread_here)
-    assert job._publish_all(storage, slow, []) == 0
+    assert job.publish_all(storage, slow, []) == 0
     match.play().work()
     roll(tree, spread=spread_here)
     check_whole(tree, reference)

@@ -1,0 +1,1 @@
+"""Recomputation of an ended match: zero-phase estimates, final metrics, corrections. Pure."""

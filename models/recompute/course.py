@@ -1,0 +1,63 @@
+"""The course of all persons of a match: every accepted position with its zero-phase estimate.
+
+A match is smoothed whole, because a backward pass needs the end first; it is handed to the flow
+kernel in slices of time, so that only positions, and not the motion rows, must be in memory whole.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.columns import frozen
+from models.flows.config import FlowConfig
+from models.flows.inputs import positions_of
+from models.flows.limits import Limits
+from models.flows.subjects import DeviceMap
+from models.flows.tables import GIVEN_WIDTH, Positions
+from models.recompute.smoother import smooth_person
+from models.telemetry.block import SampleBlock
+from models.telemetry.kinds import Kind
+from models.telemetry.record import TelemetryRecord
+from models.telemetry.roster import Roster
+
+
+class Course:
+    """Positions of one match in (subject, time) order; `smoothed` says whether with estimates."""
+
+    def __init__(
+        self, roster: Roster, blocks: dict[Kind, SampleBlock], config: FlowConfig,
+        smoothed: bool = True,
+    ) -> None:
+        """`blocks` hold all position rows, in (device, boot, seq) order, each once."""
+        devices, count = DeviceMap(roster), len(roster.subjects)
+        record = TelemetryRecord(roster.venue_id, roster.match_id, 0, 0, 0, blocks)
+        found = positions_of([record], devices, count)
+        self.positions = _smoothed(found, Limits(roster, config)) if smoothed else found
+
+    def between(self, since_ns: int, until_ns: int) -> Positions:
+        """The rows with since_ns <= t < until_ns, as the flow kernel takes them."""
+        pos = self.positions
+        parts, begin = [], np.zeros(len(pos.begin), np.int64)
+        for s in range(len(pos.begin) - 1):
+            first, last = int(pos.begin[s]), int(pos.begin[s + 1])
+            inside = np.searchsorted(pos.t_ns[first:last], (since_ns, until_ns)) + first
+            parts.append(np.arange(inside[0], inside[1]))
+            begin[s + 1] = begin[s] + inside[1] - inside[0]
+        rows = np.concatenate(parts) if parts else np.empty(0, np.int64)
+        given = pos.given[:, rows] if pos.given.shape[1] else pos.given
+        return Positions(
+            frozen(pos.t_ns[rows]), frozen(pos.x_m[rows]), frozen(pos.y_m[rows]),
+            frozen(pos.r_m[rows]), frozen(pos.doppler_mps[rows]), frozen(pos.rank[rows]),
+            frozen(begin), frozen(given),
+        )
+
+
+def _smoothed(pos: Positions, limits: Limits) -> Positions:
+    n = len(pos.t_ns)
+    x_m, y_m = np.empty(n, np.float32), np.empty(n, np.float32)
+    given: NDArray[np.float32] = np.full((GIVEN_WIDTH, n), np.nan, np.float32)
+    for s in range(len(pos.begin) - 1):
+        config = limits.configs[s]
+        smooth_person(
+            pos, s, config.accel_tau_s, config.max_speed_mps, config.max_accel_mps2, x_m, y_m, given
+        )
+    return pos._replace(x_m=frozen(x_m), y_m=frozen(y_m), given=frozen(given))
