@@ -18,6 +18,7 @@ class SimStorage:
 
     def put_atomic(self, name: str, data: bytes) -> None:
         self._gate.before("put", name)
+        self._gate.mid("put", name)
         try:
             self._disk.put(name, data)
         except OSError as error:
