@@ -134,7 +134,7 @@ class Coordinator:
                 return Assignment(self._table.epoch, known=False, retired=old)
             member.seen_ns = self._clock_ns()
             self._table.report(worker_id, report)
-            self._view.take(worker_id, report)
+            self._view.take(worker_id, report, member.seen_ns)
             return self._table.assignment(worker_id)
 
     # -- the coordinator's own turn ----------------------------------------------------------------

@@ -102,6 +102,9 @@ class HealthWatch:
 
     def judge(self, predictions: list[Prediction]) -> list[Record]:
         """Event records for the alarms that answers of `worst_of` raise. Raises LogError."""
+        # All that may fail comes before the first decision, so that none is lost with it.
+        for prediction in predictions:
+            self._recall(prediction.task.key[1])
         records = []
         for prediction in predictions:
             device_id = prediction.task.key[1]
@@ -144,11 +147,14 @@ class HealthWatch:
             for k, row in enumerate(devices.tolist())
         ]
 
-    def _advance(self, device_id: str, t_ns: int, p_fail: float) -> bool:
-        """Whether the alarm of the device is raised by this answer."""
+    def _recall(self, device_id: str) -> None:
+        """When the device's newest alarm was, if this is not known yet. Raises LogError."""
         if device_id not in self._quiet_until_ns:
             last = self._log.last_seq(events_topic(self.venue_id), self._stream(device_id))
             self._hold(device_id, last)
+
+    def _advance(self, device_id: str, t_ns: int, p_fail: float) -> bool:
+        """Whether the alarm of the device is raised by this answer."""
         if p_fail < self._config.enter or t_ns < self._quiet_until_ns[device_id]:
             return False
         self._hold(device_id, t_ns // _SECOND_NS)

@@ -26,8 +26,13 @@ _log = logging.getLogger("touchline.supervisor")
 
 
 def judge_stats(stats: Mapping[str, Any]) -> Health:
-    """What an actor says of itself: `state` "failed" needs a restart, all else is well."""
-    return Health.DEAD if stats.get("state") == "failed" else Health.OK
+    """What an actor says of itself: whether it has to be started again.
+
+    One that failed; and one that another life of it has pushed aside: whoever is asked by name is
+    the one that counts, and the other one is on its way out.
+    """
+    gone = stats.get("state") in ("failed", "fenced") or stats.get("superseded") is True
+    return Health.DEAD if gone else Health.OK
 
 
 def ray_probe(name: str, method: str) -> Probe:

@@ -160,7 +160,7 @@ class LogStore:
         topic = self.look(name)
         starts = [start for start, _ in topic.segments[1:] if start <= before]
         if starts:
-            self._commit(name, ("trim", starts[-1]), _FRAME_BYTES, gate)
+            self._commit(name, ("trim", starts[-1]), 0, gate)
         return topic.begin
 
     def read(self, name: str, offset: int, max_records: int, max_bytes: int) -> list[StoredRecord]:

@@ -121,8 +121,8 @@ class Watch:
 
     def after_power_loss(self) -> None:
         """What was acknowledged is still there, record by record; the rest may be."""
-        for topic, ledger in self.ledger.items():
-            found = self.store.look(topic)
+        for topic in sorted(self.ledger.keys() | self.store.found.keys()):
+            ledger, found = self.ledger[topic], self.store.look(topic)
             if found.end < self.acked_end[topic]:
                 raise Violation(
                     "no acknowledged append lost",
