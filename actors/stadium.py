@@ -48,7 +48,7 @@ class Stadium:
         self._settings, self._venue = settings, venue
         self.venue_id, self.match_id = str(venue["id"]), str(venue.get("match_id", "match-1"))
         self._ports = ports or StadiumPorts.of(settings)
-        self._wall_ns = self._ports.wall_ns
+        self._wall_ns = self._ports.steady_ns or self._ports.wall_ns
         self._started_ns = self._wall_ns()
         self._lock = threading.Lock()
         self._stop = threading.Event()

@@ -82,7 +82,9 @@ class StadiumProcess(Process):
     def __init__(self, world: "World", name: str, life: int) -> None:
         super().__init__(world, name, life)
         self.shape = next(s for s in world.shapes if name == f"stadium/{s.venue}")
-        ports = StadiumPorts(self.log(), self.snapshots(), world.clock_of(self))
+        ports = StadiumPorts(
+            self.log(), self.snapshots(), self.wall_ns, world.clock_of(self)
+        )
         made = SimStadium({}, {"id": self.shape.venue, "match_id": "m1"}, ports=ports)
         made.world, made.shape = world, self.shape
         made._stop = AtOnce()  # type: ignore[assignment]

@@ -6,15 +6,17 @@ at a time, as in its shell.
 """
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from actors.coordinator import Coordinator, CoordinatorConfig, CoordinatorPorts
 from actors.net_client import NetClient
+from actors.supervisor_shell import judge_stats
 from actors.worker import CoordinatorAwayError, Worker, WorkerConfig, WorkerPorts
 from models.flows.pending import PendingConfig
 from models.policies.assignment import AssignmentConfig
 from models.policies.ownership import Assignment, WorkerReport
 from models.policies.pool import PoolSignals, Scale, ScaleReason
+from models.policies.supervision import Health
 from tests.sim.process import Process
 
 if TYPE_CHECKING:
@@ -59,6 +61,10 @@ class CoordinatorProcess(Process):
         self.coordinator.tick()
         errors = self.coordinator.errors
         return "tick" + (f" ({sorted(errors.items())})" if errors else "")
+
+    def probe(self) -> tuple[Health, dict[str, Any]]:
+        stats = {"superseded": self.coordinator.superseded}
+        return judge_stats(stats), stats
 
 
 class Launcher:

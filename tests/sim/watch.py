@@ -38,9 +38,7 @@ class Watch:
         self.acked_end: dict[str, int] = defaultdict(int)
         self.owners: dict[tuple[str, str, int], str] = {}
         self.edge_snapshots: dict[str, int] = defaultdict(int)
-        self.snapshot_epochs: dict[str, int] = {}
-        self.table_epoch = 0
-        self.effects = 0
+        self.written: dict[tuple[str, str], int] = {}
         store.observer = self
 
     # -- the log -----------------------------------------------------------------------------------
@@ -81,8 +79,13 @@ class Watch:
         found: Effect = (event.event_id, event.metrics["sum"])
         if seq >= len(wanted) or wanted[seq] != found:
             raise Violation("conservation", f"{stream}: event {seq} is not what its records make")
-        self.effects += 1
         if stream.startswith("flow/"):
+            newest = self.written.get((venue, stream), 0)
+            if epoch < newest:
+                raise Violation(
+                    "fencing", f"{who} writes {stream} at epoch {epoch}, after {newest} has written"
+                )
+            self.written[venue, stream] = epoch
             owner = self.owners.setdefault((venue, stream, epoch), who)
             if owner != who:
                 raise Violation(
@@ -151,7 +154,6 @@ class Watch:
             self._edge_snapshot(key.removeprefix("edge/"), payload)
         elif key.startswith("coordinator/"):
             self._table(epoch, json.loads(payload))
-        self.snapshot_epochs[key] = max(self.snapshot_epochs.get(key, 0), epoch)
 
     def _flow_snapshot(self, key: str, payload: bytes) -> None:
         """A snapshot stands for effects that are durable, never for some on their way."""
@@ -202,6 +204,8 @@ class Watch:
                         raise Violation(
                             "one owner per epoch", f"{key}: {owner} and {proc.who} hold it"
                         )
+                    if self.epochs.get((f"events/{venue}", flows.streams[row]), 0) < epoch:
+                        raise Violation("fencing", f"{key} was granted before it was fenced")
                 self._bounded(proc.who, flows.backlog, worker._outbox, len(flows.streams))
         for stadium in world.stadiums():
             parts = stadium.stadium._opened

@@ -102,6 +102,7 @@ class World:
 
     def _round(self) -> None:
         """Everybody once, in a fixed order."""
+        self._begin_step()
         self._start_due()
         for proc in list(self.procs):
             if proc.alive and not getattr(proc, "idle", False):
