@@ -59,6 +59,9 @@ class SimStadium(Stadium):
     world: "World"
     shape: Shape
 
+    def _publish(self) -> None:
+        """Only what people read, and it asks the real clock."""
+
     def _build(self) -> StadiumParts:
         roster, ports = self.shape.roster, self._ports
         clock = ArrivalClock(ports.wall_ns, virtual=False)
@@ -138,7 +141,9 @@ class Gateway:
         now_ns, dice = self.world.now_ns, self.world.dice
         window = range(self._low, min(self._low + WINDOW, self.shape.packets))
         if window and dice.roll("resend"):
-            return self._send(dice.of("resend").choice(window))
+            number = dice.of("resend").choice(window)
+            self.world.story.fault("resend", f"{self.name}: packet {number}, whatever was said")
+            return self._send(number)
         for number in window:
             sent = self._out.get(number)
             if number not in self.acked and (sent is None or now_ns - sent[1] > RESEND_NS):

@@ -6,7 +6,7 @@ A mutation replaces attributes of product classes (or of the simulated log) for 
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from actors import coordinator, stadium_journal, supervisor, worker, worker_outbox, worker_venue
@@ -27,10 +27,19 @@ Patch = tuple[Any, str, Any]
 
 @dataclass(frozen=True)
 class Mutation:
-    """`what` in words; `patches` are (object, attribute, replacement)."""
+    """`what` in words; `patches` are (object, attribute, replacement).
+
+    `kinds` empty: the plans are those of any seed; else these faults alone, at the highest level,
+    for bugs that need one rare thing to happen.
+    """
 
     what: str
     patches: tuple[Patch, ...]
+    kinds: tuple[str, ...] = ()
+
+    def plan(self, seed: int) -> Plan:
+        drawn = Plan.draw(seed)
+        return replace(drawn, level="brutal", kinds=self.kinds) if self.kinds else drawn
 
 
 @contextlib.contextmanager
@@ -49,7 +58,7 @@ def finds(mutation: Mutation, seeds: Sequence[int]) -> Result | None:
     """The first run that fails, None if all hold."""
     with planted(mutation):
         for seed in seeds:
-            result = play(Plan.draw(seed))
+            result = play(mutation.plan(seed))
             if result.rule:
                 return result
     return None
@@ -214,7 +223,7 @@ MUTATIONS: Final = (
         (worker.Worker, "_handle_fenced", _keep_fenced),)),
     Mutation("a dead worker keeps its flows", ((Ownership, "lose", _lose_leaving),)),
     Mutation("standing still is judged by two clocks", (
-        (PoolView, "stalled", _stalled_by_two_clocks),)),
+        (PoolView, "stalled", _stalled_by_two_clocks),), ("clock", "crash")),
     Mutation("lives are numbered by the wall clock", (
         (World, "incarnation", _life_by_wall_clock),)),
     Mutation("spans are measured by the wall clock", ((World, "clock_of", _raw_wall_clock),)),
@@ -224,10 +233,11 @@ MUTATIONS: Final = (
         (stadium_journal.Journal, "flush", _flush_staged_once),)),
     Mutation("a fenced stadium counts as well", (
         (edge_processes, "judge_stats", _judge_failed_only),
-        (pool_processes, "judge_stats", _judge_failed_only))),
+        (pool_processes, "judge_stats", _judge_failed_only),
+    ), ("orphan", "log_down", "disk_full")),
     Mutation("the cursor is committed before the effects", (
         (supervisor.Supervisor, "_foresee", _commit_first),)),
     Mutation("answers are lost with a failed read", (
-        (supervisor.Supervisor, "_foresee", _foresee_forgetful),)),
+        (supervisor.Supervisor, "_foresee", _foresee_forgetful),), ("log_error", "crash")),
     Mutation("retention takes what recovery needs", ((mishaps.Mishaps, "_trim", _trim_all),)),
 )

@@ -176,6 +176,7 @@ class Network:
             return
         if dice.roll("net_delay"):
             message.due_step += dice.of("net_delay").randint(5, 60)
+            story.fault("net_delay", f"{what} of {message.proc.who} beat {message.beat}")
         self.waiting.append(message)
         if dice.roll("net_dup"):
             later = message.due_step + dice.of("net_dup").randint(1, 40)
