@@ -64,13 +64,14 @@ class SimStadium(Stadium):
 
     def _build(self) -> StadiumParts:
         roster, ports = self.shape.roster, self._ports
-        clock = ArrivalClock(ports.wall_ns, virtual=False)
+        clock = ArrivalClock(ports.wall_ns, virtual=self.world.PLAYED)
 
         def sources(counters: Counters) -> list[Source]:
-            return [PushSource(
+            pushed = PushSource(
                 "http", index_of(roster), clock, lambda: None, ports.wall_ns, 8,
                 counters.cursors.get("http", 0),
-            )]
+            )
+            return [*self.world.played(counters.cursors), pushed]
 
         kernel: Any = self.world.edge_kernel(roster)
         return StadiumParts(
@@ -135,18 +136,34 @@ class Gateway:
     def done(self) -> bool:
         return self._low >= self.shape.packets
 
+    @property
+    def ready(self) -> bool:
+        """Whether it has something to send, or to hear, and somebody to send it to."""
+        if self.done or self.world.stadium_named(self.shape.venue) is None:
+            return False
+        return any(ticket.done() for ticket, _ in self._out.values()) or any(
+            self._wants(number) for number in self._window()
+        )
+
+    def _window(self) -> range:
+        return range(self._low, min(self._low + WINDOW, self.shape.packets))
+
+    def _wants(self, number: int) -> bool:
+        if number in self.acked:
+            return False
+        sent = self._out.get(number)
+        return sent is None or self.world.now_ns - sent[1] > RESEND_NS
+
     def turn(self) -> str:
         """Take answers, then send the next packet or one again."""
         self._hear()
-        now_ns, dice = self.world.now_ns, self.world.dice
-        window = range(self._low, min(self._low + WINDOW, self.shape.packets))
+        dice, window = self.world.dice, self._window()
         if window and dice.roll("resend"):
             number = dice.of("resend").choice(window)
             self.world.story.fault("resend", f"{self.name}: packet {number}, whatever was said")
             return self._send(number)
         for number in window:
-            sent = self._out.get(number)
-            if number not in self.acked and (sent is None or now_ns - sent[1] > RESEND_NS):
+            if self._wants(number):
                 return self._send(number)
         return f"waits, {len(self.acked)} acknowledged"
 

@@ -15,7 +15,7 @@ from actors.worker import CoordinatorAwayError, Worker, WorkerConfig, WorkerPort
 from models.flows.pending import PendingConfig
 from models.policies.assignment import AssignmentConfig
 from models.policies.ownership import Assignment, WorkerReport
-from models.policies.pool import PoolSignals, Scale, ScaleReason
+from models.policies.pool import PoolConfig, PoolSignals, Scale, ScaleReason
 from models.policies.supervision import Health
 from tests.sim.process import Process
 
@@ -24,8 +24,12 @@ if TYPE_CHECKING:
 
 BEAT_TIMEOUT_NS: Final = 2_000_000_000
 S: Final = 1_000_000_000
+POOL: Final = PoolConfig(
+    min_workers=1, max_workers=3, hot_backlog_s=0.3, calm_backlog_s=0.6, up_after_s=0.3,
+    down_after_s=1.0, up_cooldown_s=0.5, down_cooldown_s=0.5, no_gain_s=2.0,
+)
 CONFIG: Final = CoordinatorConfig(
-    assignment=AssignmentConfig(even=True), dead_after_ns=S, stalled_after_ns=20 * S,
+    pool=POOL, dead_after_ns=S, stalled_after_ns=20 * S,
     release_ns=2 * S, start_patience_ns=5 * S, observe_ns=S // 5, rebalance_ns=S,
 )
 WORKER: Final = WorkerConfig(
@@ -54,8 +58,10 @@ class CoordinatorProcess(Process):
             self.log(), self.snapshots(), Launcher(world), world.clock_of(self)
         )
         venues = tuple(shape.venue for shape in world.shapes)
-        config = replace(CONFIG, venues=venues)
-        self.coordinator = Coordinator(ports, config, WantedSize(world))
+        assignment = AssignmentConfig(even=world.even)
+        config = replace(CONFIG, venues=venues, assignment=assignment)
+        policy = None if world.elastic else WantedSize(world)
+        self.coordinator = Coordinator(ports, config, policy)
 
     def turn(self) -> str:
         self.coordinator.tick()
@@ -132,18 +138,21 @@ class WorkerProcess(Process):
             raise CoordinatorAwayError("no coordinator")
         return found
 
+    @property
+    def may_ask(self) -> bool:
+        """Whether no beat is out, or one for too long."""
+        return self.world.now_ns - self.waits_since_ns > BEAT_TIMEOUT_NS
+
     # -- the coordinator, by messages --------------------------------------------------------------
 
     def ask(self) -> list[Message]:
-        """Begin a beat; none while one is out."""
-        now_ns = self.world.now_ns
+        """Begin a beat; or give up the one that is out for too long."""
         if self.waits_since_ns:
-            if now_ns - self.waits_since_ns > BEAT_TIMEOUT_NS:
-                self.waits_since_ns = 0
-                self.worker.unheard(CoordinatorAwayError("no answer in time"))
+            self.waits_since_ns = 0
+            self.worker.unheard(CoordinatorAwayError("no answer in time"))
             return []
         self.beat_n += 1
-        self.waits_since_ns = now_ns
+        self.waits_since_ns = self.world.now_ns
         return [Message(self.beat_n, self, self.worker.question(), self.world.story.step)]
 
     def receive(self, message: Message) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from actors.stadium_journal import RAW_GROUP
 from actors.worker_snapshots import FlowSnapshot
 from cluster.eventlog.port import StoredRecord
-from models.events.envelope import from_cloudevent
+from models.events.envelope import Event, from_cloudevent
 from models.telemetry.record import decode_header
 from tests.sim.match import Effect, Shape
 from tests.sim.sim_log import LogStore
@@ -40,6 +40,19 @@ class Watch:
         self.edge_snapshots: dict[str, int] = defaultdict(int)
         self.written: dict[tuple[str, str], int] = {}
         store.observer = self
+
+    # -- what is compared --------------------------------------------------------------------------
+
+    def effect(self, event: Event) -> Effect:
+        return event.event_id, event.metrics["sum"]
+
+    def digest(self, payload: bytes) -> int:
+        """Of a telemetry record, its wall-clock marks left out."""
+        header, _ = decode_header(payload)
+        return int(header["marks"]["digest"])
+
+    def final(self, row: dict[str, Any]) -> Any:
+        return row["x_m"]
 
     # -- the log -----------------------------------------------------------------------------------
 
@@ -76,7 +89,7 @@ class Watch:
         if seq != previous + 1:
             raise Violation("order per flow", f"{stream}: event {seq} follows {previous}")
         wanted = self.expected[venue].events[stream]
-        found: Effect = (event.event_id, event.metrics["sum"])
+        found = self.effect(event)
         if seq >= len(wanted) or wanted[seq] != found:
             raise Violation("conservation", f"{stream}: event {seq} is not what its records make")
         if stream.startswith("flow/"):
@@ -97,8 +110,7 @@ class Watch:
         seq, digests = one.record.seq, self.expected[venue].digests
         if seq != one.offset:
             raise Violation("order per venue", f"record {seq} lies at offset {one.offset}")
-        header, _ = decode_header(one.record.payload)
-        if seq >= len(digests) or header["marks"]["digest"] != digests[seq]:
+        if seq >= len(digests) or self.digest(one.record.payload) != digests[seq]:
             raise Violation("conservation", f"telemetry record {seq} is not what raw records make")
 
     def fenced(self, who: str, topic: str, stream: str, epoch: int) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from actors.coordinator import Coordinator
+from actors.sources.port import Source
 from actors.twin_dump import dump_venue
 from actors.worker import next_incarnation
 from cluster.clock import SteadyClock
@@ -27,7 +28,7 @@ from tests.sim.standins import T0_NS, SimEdgeKernel, SimFlowKernel
 from tests.sim.story import Story, Violation
 from tests.sim.watch import Watch
 
-QUIET_ROUNDS: Final = 400
+QUIET_ROUNDS: Final = 150
 QUIET_STEP_NS: Final = 100_000_000
 _MAKERS: Final[dict[str, Callable[..., Process]]] = {
     "coordinator": CoordinatorProcess, "worker": WorkerProcess, "stadium": StadiumProcess,
@@ -37,10 +38,9 @@ _WEIGHTS: Final = {"coordinator": 3, "worker": 3, "stadium": 3, "twin-store": 1,
 
 
 class World:
-    """`shape_of` and the attributes in capitals are what mutations of the simulation replace."""
+    """`PLAYED`: the input is a recording, not packets from gateways."""
 
-    LOG_STORE: type[LogStore] = LogStore
-    LOG_CLIENT: type[LogClient] = LogClient
+    PLAYED = False
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
@@ -48,13 +48,15 @@ class World:
         self.dice = Dice(plan)
         self.story = Story()
         self.now_ns = T0_NS
-        self.shapes = _shapes(self.rng)
+        self.shapes = self.make_shapes()
         self.disk = SimDisk()
-        self.store = self.LOG_STORE(self.disk, segment_bytes=2048)
-        self.watch = Watch(self.store, self.shapes)
+        self.store = LogStore(self.disk, segment_bytes=2048)
+        self.watch = self.make_watch()
         self.network = Network(self)
         self.mishaps = Mishaps(self)
         self.pool_size = self.rng.randint(1, 3)
+        # A pool that sizes itself, or one whose size is the dice's; spread by count or by load.
+        self.elastic, self.even = self.rng.random() < 0.4, self.rng.random() < 0.5
         self.offsets_ns: dict[str, int] = {}
         self.lives: Counter[str] = Counter()
         self.procs: list[Process] = []
@@ -93,9 +95,9 @@ class World:
             if not proc.paused and not getattr(proc, "idle", False):
                 weight = _WEIGHTS[proc.name.partition("/")[0]]
                 choices += [(proc.who, self._turn_of(proc))] * weight
-                if isinstance(proc, WorkerProcess):
+                if isinstance(proc, WorkerProcess) and proc.may_ask:
                     choices += [(proc.who, self._beat_of(proc))] * 2
-        choices += [(one.name, one.turn) for one in self.gateways if not one.done] * 2
+        choices += [(one.name, one.turn) for one in self.gateways if one.ready] * 2
         choices += [("network", self._delivery(one)) for one in self.network.due()] * 2
         if choices:
             self._do(*self.rng.choice(choices))
@@ -106,11 +108,11 @@ class World:
         self._start_due()
         for proc in list(self.procs):
             if proc.alive and not getattr(proc, "idle", False):
-                if isinstance(proc, WorkerProcess):
+                if isinstance(proc, WorkerProcess) and proc.may_ask:
                     self._step(proc.who, self._beat_of(proc))
                 self._step(proc.who, self._turn_of(proc))
         for one in self.gateways:
-            if not one.done:
+            if one.ready:
                 self._step(one.name, one.turn)
         for message in self.network.due():
             self._step("network", self._delivery(message))
@@ -147,7 +149,7 @@ class World:
             messages = proc.ask()
             for message in messages:
                 self.network.send(message)
-            return "asks the coordinator" if messages else "waits for the coordinator"
+            return "asks the coordinator" if messages else "gives up waiting for the coordinator"
 
         return beat
 
@@ -166,7 +168,7 @@ class World:
     def launch(self, name: str) -> None:
         """See to it that there will be a process of that name."""
         if name not in self.named and name not in self.due:
-            self.due[name] = self.story.step + self.rng.randint(1, 15)
+            self.due[name] = self.story.step + self.rng.randint(1, 12 if self.story.step else 3)
 
     def remove(self, name: str) -> None:
         """End the process of that name for good."""
@@ -230,10 +232,26 @@ class World:
                 self.named[name] = proc
                 self.story.say(f"{proc.who} starts")
 
+    # -- what the run is made of -------------------------------------------------------------------
+
+    def make_shapes(self) -> list[Shape]:
+        rng, count = self.rng, 1 if self.rng.random() < 0.8 else 2
+        return [
+            Shape(venue, rng.randint(1, 3), rng.randint(2, 5), rng.choice((10, 16, 24)))
+            for venue in ("arena", "bowl")[:count]
+        ]
+
+    def make_watch(self) -> Watch:
+        return Watch(self.store, self.shapes)
+
+    def played(self, cursors: dict[str, int]) -> list[Source]:
+        """Recordings that a stadium plays, from its cursors."""
+        return []
+
     # -- what processes need -----------------------------------------------------------------------
 
     def log_client(self, proc: Process) -> LogClient:
-        return self.LOG_CLIENT(self.store, proc.wall_ns, proc.who, proc)
+        return LogClient(self.store, proc.wall_ns, proc.who, proc)
 
     def host_offset_ns(self, name: str) -> int:
         """How far the wall clock is off where `name` runs."""
@@ -268,6 +286,9 @@ class World:
     def stadium_for(self, venue: str) -> StadiumProcess | None:
         found = [one for one in self.stadiums() if one.shape.venue == venue and not one.paused]
         return self.rng.choice(found) if found else None
+
+    def stadium_named(self, venue: str) -> Process | None:
+        return self.named.get(f"stadium/{venue}")
 
     def workers(self) -> list[WorkerProcess]:
         return [one for one in self.procs if isinstance(one, WorkerProcess)]
@@ -333,27 +354,22 @@ class World:
                 return "the read model is behind"
         return ""
 
+    def finals(self, venue: str) -> dict[str, Any]:
+        """subject -> its final row, as far as it is compared."""
+        client = LogClient(self.store, lambda: self.now_ns, "end")
+        rows = dump_venue(client, venue)["m1"]["finals"]
+        return {row["subject_id"]: self.watch.final(row) for row in rows}
+
     def _final_look(self) -> None:
         """The whole truth, read back as a report reads it, and what a sink has made of it."""
         client = LogClient(self.store, lambda: self.now_ns, "end")
         twin = self.named["twin-store"]
         assert isinstance(twin, TwinProcess)
         for venue, wanted in self.watch.expected.items():
-            dump = dump_venue(client, venue)["m1"]
-            finals = {row["subject_id"]: row["x_m"] for row in dump["finals"]}
+            finals = self.finals(venue)
             if finals != wanted.finals:
                 raise Violation("conservation", f"finals of {venue}: {finals}")
-            ids = [event["event_id"] for event in dump["events"]]
+            ids = [event["event_id"] for event in dump_venue(client, venue)["m1"]["events"]]
             seen = twin.seen(venue)
             if len(set(seen)) != len(seen) or set(seen) != set(ids):
                 raise Violation("no effect twice", f"the read model of {venue} has {len(seen)}")
-
-
-def _shapes(rng: random.Random) -> list[Shape]:
-    count = 1 if rng.random() < 0.8 else 2
-    return [
-        Shape(venue, rng.randint(1, 3), rng.randint(2, 5), rng.choice((10, 16, 24)))
-        for venue in ("arena", "bowl")[:count]
-    ]
-
-
