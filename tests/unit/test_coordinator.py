@@ -3,6 +3,7 @@
 import pytest
 
 from actors.coordinator import TABLE_KEY
+from actors.coordinator_view import PoolView
 from actors.worker_snapshots import flow_stream
 from cluster.eventlog.port import Record
 from models.errors import FencedError
@@ -10,6 +11,7 @@ from models.policies.ownership import Ownership, WorkerReport
 from tests.unit.fakes_log import publish_roster, roster_of
 from tests.unit.pool_world import World
 
+S = 1_000_000_000
 A, B = roster_of("a", 4), roster_of("b", 2)
 
 
@@ -59,6 +61,14 @@ def test_a_silent_worker_loses_its_flows_and_is_started_again() -> None:
     assert "worker_dead" in actions(world)
     reasons = [a["reason"] for a in world.actions() if a["action"] == "worker_dead"]
     assert reasons == ["missed_heartbeats"]
+
+
+def test_a_worker_on_a_machine_whose_clock_is_minutes_behind_keeps_its_flows() -> None:
+    view = PoolView(World([A, B]).log)
+    for second in range(200):
+        view.take(0, WorkerReport(1, 0, second - 300 * S), second * S)
+        view.take(1, WorkerReport(1, 0, 7), second * S)
+    assert view.stalled(200 * S, 120 * S) == {1}
 
 
 def test_a_worker_that_comes_back_registers_anew_and_gets_flows_under_a_new_epoch() -> None:
