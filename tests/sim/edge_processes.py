@@ -85,11 +85,11 @@ class StadiumProcess(Process):
 
     def __init__(self, world: "World", name: str, life: int) -> None:
         super().__init__(world, name, life)
-        self.shape = next(s for s in world.shapes if name == f"stadium/{s.venue}")
+        self.shape = world.shapes[name.removeprefix("stadium/")]
         ports = StadiumPorts(
             self.log(), self.snapshots(), self.wall_ns, world.clock_of(self)
         )
-        made = SimStadium({}, {"id": self.shape.venue, "match_id": "m1"}, ports=ports)
+        made = SimStadium({}, {"id": self.shape.venue, "match_id": self.shape.match}, ports=ports)
         made.world, made.shape = world, self.shape
         made._stop = AtOnce()  # type: ignore[assignment]
         self.stadium = made
@@ -104,7 +104,7 @@ class StadiumProcess(Process):
             if stadium._opened is None:
                 stadium._open_or_wait()
             else:
-                if self.world.all_acknowledged(self.shape.venue):
+                if self.world.all_acknowledged(self.shape):
                     stadium.finish()
                 stadium.run_step()
         except FencedError as error:
@@ -127,7 +127,7 @@ class Gateway:
 
     def __init__(self, world: "World", shape: Shape, device: int) -> None:
         self.world, self.shape, self.device = world, shape, device
-        self.name = f"gateway {shape.venue}-{device}"
+        self.name = f"gateway {shape.venue}-{shape.match}-{device}"
         self.acked: set[int] = set()
         self._low = 0
         self._out: dict[int, tuple[Future[Any], int]] = {}
@@ -139,7 +139,7 @@ class Gateway:
     @property
     def ready(self) -> bool:
         """Whether it has something to send, or to hear, and somebody to send it to."""
-        if self.done or self.world.stadium_named(self.shape.venue) is None:
+        if self.done or not self.world.plays(self.shape):
             return False
         return any(ticket.done() for ticket, _ in self._out.values()) or any(
             self._wants(number) for number in self._window()

@@ -40,13 +40,14 @@ class Shape:
     devices: int
     flows: int
     packets: int
+    match: str = "m1"
 
     @property
     def roster(self) -> Roster:
         return _roster(self)
 
     def packet(self, device: int, number: int) -> bytes:
-        return _packet(self.venue, device, number)
+        return _packet(self.venue, self.match, device, number)
 
     def expected(self) -> Expected:
         return _expected(self)
@@ -58,19 +59,23 @@ def _roster(shape: Shape) -> Roster:
         Subject(f"{shape.venue}-{k}", Role.ATHLETE, "home") for k in range(shape.flows)
     )
     devices = tuple(
-        Device(f"{shape.venue}-tag-{k}", Kind.LPS, f"{shape.venue}-{k % shape.flows}", 20.0)
+        Device(_tag(shape.venue, shape.match, k), Kind.LPS, f"{shape.venue}-{k % shape.flows}", 20)
         for k in range(shape.devices)
     )
-    return Roster(shape.venue, "m1", subjects=subjects, devices=devices)
+    return Roster(shape.venue, shape.match, subjects=subjects, devices=devices)
+
+
+def _tag(venue: str, match: str, device: int) -> str:
+    return f"{venue}-{match}-tag-{device}"
 
 
 @lru_cache(4096)
-def _packet(venue: str, device: int, number: int) -> bytes:
+def _packet(venue: str, match: str, device: int, number: int) -> bytes:
     values = np.zeros((len(KINDS[Kind.LPS].channels), ROWS), np.float32)
     values[0] = [(number * ROWS + k) % 97 * 0.25 + device for k in range(ROWS)]
     t_ns = T0_NS + (number + 1) * TICK_NS
     return encode_packet(
-        Packet(f"{venue}-tag-{device}", Kind.LPS, 1, number * ROWS, t_ns, 20.0, values)
+        Packet(_tag(venue, match, device), Kind.LPS, 1, number * ROWS, t_ns, 20.0, values)
     )
 
 
@@ -82,12 +87,12 @@ def _expected(shape: Shape) -> Expected:
             edge.held[device][row] = float(np.float32(row % 97 * 0.25 + device))
     effects = edge.handle(RawBatch("end", 0, 0, {}, {}, end=True))
     out.digests = [record.marks["digest"] for record in effects.records]
-    out.events["edge/m1"] = [_effect(event) for event in effects.events]
+    out.events[f"edge/{shape.match}"] = [_effect(event) for event in effects.events]
     if effects.health:
         out.alarms[shape.roster.devices[0].device_id] = int(effects.health[0].t_ns[0]) // 10**9
     flows = SimFlowKernel(shape.roster)
     for row, subject in enumerate(shape.roster.subjects):
-        _play(flows, row, f"flow/m1/{subject.subject_id}", effects.records, out)
+        _play(flows, row, f"flow/{shape.match}/{subject.subject_id}", effects.records, out)
         out.finals[subject.subject_id] = float(flows._state[row][1])
     return out
 

@@ -111,12 +111,12 @@ class Mishaps:
         client = LogClient(world.store, lambda: world.now_ns, "retention")
         snapshots = SnapshotStore(SimStorage(world.disk))
         begins = []
-        for shape in world.shapes:
+        for shape in world.shapes.values():
             raw, telemetry = f"raw/{shape.venue}", f"telemetry/{shape.venue}"
             health = f"device-health/{shape.venue}"
             offsets = []
             for subject in shape.roster.subjects:
-                found = snapshots.get(flow_key(shape.venue, "m1", subject.subject_id))
+                found = snapshots.get(flow_key(shape.venue, shape.match, subject.subject_id))
                 offsets.append(FlowSnapshot.decode(found[0]).offset if found else 0)
             begins.append(client.trim(raw, client.cursor(raw, RAW_GROUP)))
             begins.append(client.trim(telemetry, min(offsets)))

@@ -195,7 +195,7 @@ _foresee = supervisor.Supervisor._foresee
 
 def _trim_all(self: mishaps.Mishaps) -> str:
     client = sim_log.LogClient(self._world.store, lambda: 0, "retention")
-    for shape in self._world.shapes:
+    for shape in self._world.shapes.values():
         topic = f"telemetry/{shape.venue}"
         client.trim(topic, client.describe(topic).end)
     return "retention takes all that it can"

@@ -57,7 +57,7 @@ class CoordinatorProcess(Process):
         ports = CoordinatorPorts(
             self.log(), self.snapshots(), Launcher(world), world.clock_of(self)
         )
-        venues = tuple(shape.venue for shape in world.shapes)
+        venues = tuple(world.shapes)
         assignment = AssignmentConfig(even=world.even)
         config = replace(CONFIG, venues=venues, assignment=assignment)
         policy = None if world.elastic else WantedSize(world)

@@ -43,6 +43,7 @@ class RealShape:
 
     learnt: Expected = field(default_factory=Expected)
     venue: str = "arena"
+    match: str = "m1"
     devices: int = 0
 
     @property
@@ -81,14 +82,14 @@ class RealWorld(World):
     def make_shapes(self) -> list[Any]:
         return [self.shape]
 
-    def make_watch(self) -> Watch:
-        return RealWatch(self.store, self.shapes)
+    def make_watch(self, shapes: list[Any]) -> Watch:
+        return RealWatch(self.store, shapes)
 
     def played(self, cursors: dict[str, int]) -> list[Source]:
         track = SimulatedTrack(simulator())
         return [PlayedSource(SOURCE, track, 1.0, cursors.get(SOURCE, 0))]
 
-    def all_acknowledged(self, venue: str) -> bool:
+    def all_acknowledged(self, shape: Any) -> bool:
         """The match ends with its recording."""
         return False
 
@@ -104,24 +105,24 @@ class Learning(RealWatch):
 
     def _event(self, who: str, venue: str, one: Any, epoch: int) -> None:
         event, stream = from_cloudevent(one.record.payload), one.record.stream
-        wanted = self.expected[venue]
+        wanted = self.of(venue, stream)
         if stream.startswith("supervisor/"):
             wanted.alarms[stream.rpartition("/")[2]] = one.record.seq
         else:
             wanted.events.setdefault(stream, []).append(self.effect(event))
 
     def _telemetry(self, venue: str, one: Any) -> None:
-        self.expected[venue].digests.append(self.digest(one.record.payload))
+        self.of(venue, one.record.stream).digests.append(self.digest(one.record.payload))
 
 
 class Undisturbed(RealWorld):
     """Plays the match in quiet rounds only, and remembers the outcome."""
 
-    def make_watch(self) -> Watch:
-        return Learning(self.store, self.shapes)
+    def make_watch(self, shapes: list[Any]) -> Watch:
+        return Learning(self.store, shapes)
 
     def _final_look(self) -> None:
-        self.shape.learnt.finals = self.finals("arena")
+        self.shape.learnt.finals = self.finals("arena", "m1")
 
 
 @lru_cache(1)

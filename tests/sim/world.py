@@ -48,10 +48,12 @@ class World:
         self.dice = Dice(plan)
         self.story = Story()
         self.now_ns = T0_NS
-        self.shapes = self.make_shapes()
+        shapes = self.make_shapes()
+        self.shapes = {shape.venue: shape for shape in reversed(shapes)}
+        self.later = [shape for shape in shapes if shape not in self.shapes.values()]
         self.disk = SimDisk()
         self.store = LogStore(self.disk, segment_bytes=2048)
-        self.watch = self.make_watch()
+        self.watch = self.make_watch(shapes)
         self.network = Network(self)
         self.mishaps = Mishaps(self)
         self.pool_size = self.rng.randint(1, 3)
@@ -64,7 +66,7 @@ class World:
         self.due: dict[str, int] = {}
         self.gateways = [
             Gateway(self, shape, device)
-            for shape in self.shapes for device in range(shape.devices)
+            for shape in shapes for device in range(shape.devices)
         ]
         for name in ("coordinator", "twin-store", "supervisor", *self._stadium_names()):
             self.launch(name)
@@ -98,6 +100,8 @@ class World:
                 if isinstance(proc, WorkerProcess) and proc.may_ask:
                     choices += [(proc.who, self._beat_of(proc))] * 2
         choices += [(one.name, one.turn) for one in self.gateways if one.ready] * 2
+        if self._match_is_over():
+            choices += [("operator", self.next_match)] * 2
         choices += [("network", self._delivery(one)) for one in self.network.due()] * 2
         if choices:
             self._do(*self.rng.choice(choices))
@@ -114,6 +118,8 @@ class World:
         for one in self.gateways:
             if one.ready:
                 self._step(one.name, one.turn)
+        if self._match_is_over():
+            self._step("operator", self.next_match)
         for message in self.network.due():
             self._step("network", self._delivery(message))
 
@@ -236,13 +242,16 @@ class World:
 
     def make_shapes(self) -> list[Shape]:
         rng, count = self.rng, 1 if self.rng.random() < 0.8 else 2
-        return [
+        shapes = [
             Shape(venue, rng.randint(1, 3), rng.randint(2, 5), rng.choice((10, 16, 24)))
             for venue in ("arena", "bowl")[:count]
         ]
+        if rng.random() < 0.25:
+            shapes.append(Shape("arena", rng.randint(1, 2), rng.randint(2, 5), 10, "m2"))
+        return shapes
 
-    def make_watch(self) -> Watch:
-        return Watch(self.store, self.shapes)
+    def make_watch(self, shapes: list[Shape]) -> Watch:
+        return Watch(self.store, shapes)
 
     def played(self, cursors: dict[str, int]) -> list[Source]:
         """Recordings that a stadium plays, from its cursors."""
@@ -287,8 +296,20 @@ class World:
         found = [one for one in self.stadiums() if one.shape.venue == venue and not one.paused]
         return self.rng.choice(found) if found else None
 
-    def stadium_named(self, venue: str) -> Process | None:
-        return self.named.get(f"stadium/{venue}")
+    def plays(self, shape: Shape) -> bool:
+        """Whether the match is the venue's present one, and somebody takes its packets."""
+        return self.shapes[shape.venue] == shape and f"stadium/{shape.venue}" in self.named
+
+    def next_match(self) -> str:
+        """Whoever runs the venue starts its next match, once the one before has been taken in."""
+        shape = self.later.pop(0)
+        self.shapes[shape.venue] = shape
+        self.restart(f"stadium/{shape.venue}")
+        return f"{shape.venue} plays {shape.match}"
+
+    def _match_is_over(self) -> bool:
+        proc = self.named.get(f"stadium/{self.later[0].venue}") if self.later else None
+        return isinstance(proc, StadiumProcess) and proc.stadium.done()
 
     def workers(self) -> list[WorkerProcess]:
         return [one for one in self.procs if isinstance(one, WorkerProcess)]
@@ -296,8 +317,8 @@ class World:
     def stadiums(self) -> list[StadiumProcess]:
         return [one for one in self.procs if isinstance(one, StadiumProcess)]
 
-    def all_acknowledged(self, venue: str) -> bool:
-        return all(one.done for one in self.gateways if one.shape.venue == venue)
+    def all_acknowledged(self, shape: Shape) -> bool:
+        return all(one.done for one in self.gateways if one.shape == shape)
 
     def watched(self) -> list[str]:
         return ["coordinator", "twin-store", *self._stadium_names()]
@@ -314,7 +335,7 @@ class World:
         return look
 
     def _stadium_names(self) -> list[str]:
-        return [f"stadium/{shape.venue}" for shape in self.shapes]
+        return [f"stadium/{venue}" for venue in self.shapes]
 
     # -- the end -----------------------------------------------------------------------------------
 
@@ -336,28 +357,30 @@ class World:
         for one in self.gateways:
             if not one.done:
                 return f"{one.name} has {len(one.acked)} acknowledged"
-        for venue, wanted in self.watch.expected.items():
+        for (venue, match), wanted in self.watch.expected.items():
             for stream, effects in wanted.events.items():
                 made = self.watch.seqs.get((f"events/{venue}", stream), -1) + 1
                 if made < len(effects):
                     return f"{stream}: {made} events of {len(effects)}"
-            for device in wanted.alarms:
-                if (f"events/{venue}", f"supervisor/m1/{device}") not in self.watch.seqs:
+            # Of a match that is over nobody asks any more what will fail.
+            present = self.shapes[venue].match == match
+            for device in wanted.alarms if present else ():
+                if (f"events/{venue}", f"supervisor/{match}/{device}") not in self.watch.seqs:
                     return f"no alarm for {device}"
         coordinator = self.coordinator()
         if coordinator is None or not coordinator.status()["all_final"]:
             return "flows that are not final"
         twin = self.named.get("twin-store")
-        for venue, wanted in self.watch.expected.items():
-            count = sum(map(len, wanted.events.values())) + len(wanted.alarms)
-            if not isinstance(twin, TwinProcess) or len(twin.seen(venue)) < count:
+        for venue in self.shapes:
+            end = self.store.look(f"events/{venue}").end
+            if not isinstance(twin, TwinProcess) or len(twin.seen(venue)) < end:
                 return "the read model is behind"
         return ""
 
-    def finals(self, venue: str) -> dict[str, Any]:
+    def finals(self, venue: str, match: str) -> dict[str, Any]:
         """subject -> its final row, as far as it is compared."""
         client = LogClient(self.store, lambda: self.now_ns, "end")
-        rows = dump_venue(client, venue)["m1"]["finals"]
+        rows = dump_venue(client, venue)[match]["finals"]
         return {row["subject_id"]: self.watch.final(row) for row in rows}
 
     def _final_look(self) -> None:
@@ -365,11 +388,13 @@ class World:
         client = LogClient(self.store, lambda: self.now_ns, "end")
         twin = self.named["twin-store"]
         assert isinstance(twin, TwinProcess)
-        for venue, wanted in self.watch.expected.items():
-            finals = self.finals(venue)
+        for (venue, match), wanted in self.watch.expected.items():
+            finals = self.finals(venue, match)
             if finals != wanted.finals:
-                raise Violation("conservation", f"finals of {venue}: {finals}")
-            ids = [event["event_id"] for event in dump_venue(client, venue)["m1"]["events"]]
+                raise Violation("conservation", f"finals of {venue} {match}: {finals}")
+        for venue in self.shapes:
+            matches = dump_venue(client, venue).values()
+            ids = [event["event_id"] for one in matches for event in one["events"]]
             seen = twin.seen(venue)
             if len(set(seen)) != len(seen) or set(seen) != set(ids):
                 raise Violation("no effect twice", f"the read model of {venue} has {len(seen)}")
