@@ -24,6 +24,7 @@ from models.policies.assignment import AssignmentConfig, FlowInfo, WorkerInfo, p
 from models.policies.forecast import RateForecast
 from models.policies.ownership import Assignment, Ownership, WorkerReport
 from models.policies.pool import PoolConfig, PoolPolicy, PoolSignals, Scale
+from models.policies.succession import Ending, Succession
 from models.telemetry.roster import Roster
 
 TABLE_KEY: Final = "coordinator/table"
@@ -88,6 +89,7 @@ class Coordinator:
         self._lock = threading.RLock()
         self._policy = policy or PoolPolicy(self.config.pool)
         self._forecast = RateForecast()
+        self._succession = Succession()
         now_ns = self._clock_ns()
         self.decisions = DecisionLog(ports.log, "coordinator", now_ns, ports.clock_ns)
         self._started: dict[int, int] = {}
@@ -169,12 +171,15 @@ class Coordinator:
             if not topic.startswith(_ROSTER):
                 continue
             end = self._ports.log.describe(topic).end
-            if end and self._view.roster_ends.get(topic) != end:
-                self._take_roster(topic, end - 1)
+            taken = self._view.roster_ends.get(topic) == end
+            if end and not taken and self._take_roster(topic, end - 1):
                 self._view.roster_ends[topic] = end
 
-    def _take_roster(self, topic: str, offset: int) -> None:
-        """The newest roster of a venue: its flows, unless they are known. Raises LogError."""
+    def _take_roster(self, topic: str, offset: int) -> bool:
+        """The newest roster of a venue: its flows, unless they are known. Raises LogError.
+
+        False while the venue's last match is still worked on.
+        """
         venue_id = topic.removeprefix(_ROSTER)
         stored = self._ports.log.read(topic, offset, 1)
         if not stored:
@@ -183,11 +188,27 @@ class Coordinator:
             roster = Roster.from_json(stored[0].record.payload)
         except ConfigError as error:
             self.decisions.note("roster_refused", str(error), {"venue": venue_id})
-            return
+            return True
+        if not self._may_begin(venue_id, roster.match_id):
+            return False
         ids = [subject.subject_id for subject in roster.subjects]
         if self._table.set_venue(venue_id, roster.match_id, stored[0].offset, ids):
             detail = {"venue": venue_id, "match": roster.match_id, "flows": len(ids)}
             self.decisions.note("venue_found", "roster", detail)
+        return True
+
+    def _may_begin(self, venue_id: str, match_id: str) -> bool:
+        """Whether no other match of the venue has effects still to be made."""
+        present = self._table.venues.get(venue_id)
+        if present is None or present.match_id == match_id:
+            return True
+        reports, now_ns = self._view.reports, self._clock_ns()
+        ending = self._succession.judge(venue_id, present, reports, now_ns)
+        if ending == Ending.BROKEN_OFF:
+            open_n = sum(not entry.final for entry in present.flows.values())
+            detail = {"venue": venue_id, "match": present.match_id, "flows": open_n}
+            self.decisions.note("match_left", ending, detail)
+        return ending != Ending.PLAYED
 
     def _bury(self, now_ns: int) -> None:
         """Take the flows of workers that are silent or stand still."""

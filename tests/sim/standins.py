@@ -89,7 +89,7 @@ class SimEdgeKernel:
         self.tick += 1
         subject = np.arange(count, dtype=np.int32)
         hot = (subject + tick // 4) % 5 == 0
-        start_ns = T0_NS + tick * TICK_NS
+        start_ns = _start_ns(self.roster) + tick * TICK_NS
         effects.records.append(TelemetryRecord(
             self.roster.venue_id, self.roster.match_id, tick, start_ns, start_ns + TICK_NS, {}, {},
             FlowStates(subject, np.zeros(count, np.float32), hot), {"digest": self.digest}, final,
@@ -187,11 +187,16 @@ class SimFlowKernel:
 def _event(
     roster: Roster, kind: str, stream: str, seq: int, tick: int, digest: int, subject: str = ""
 ) -> Event:
-    t_ns = T0_NS + (tick + 1) * TICK_NS
+    t_ns = _start_ns(roster) + (tick + 1) * TICK_NS
     return Event(
         kind, roster.venue_id, roster.match_id, stream, seq, t_ns, t_ns, subject,
         metrics={"sum": float(digest)},
     )
+
+
+def _start_ns(roster: Roster) -> int:
+    """A venue's second match is an hour later."""
+    return T0_NS + (0 if roster.match_id == "m1" else 3_600_000_000_000)
 
 
 def _states(rows: list[tuple[int, int, float]], final: bool) -> StateRows:
