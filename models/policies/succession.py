@@ -30,7 +30,7 @@ class _Wait:
 class Succession:
     """Ask `judge` in each round in which a venue's next match waits."""
 
-    def __init__(self, patience_ns: int = 15_000_000_000) -> None:
+    def __init__(self, patience_ns: int = 10_000_000_000) -> None:
         self._patience_ns = patience_ns
         self._waits: dict[str, _Wait] = {}
 

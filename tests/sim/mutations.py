@@ -9,7 +9,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from actors import coordinator, stadium_journal, supervisor, worker, worker_outbox, worker_venue
+from actors import (
+    coordinator,
+    stadium_journal,
+    supervisor,
+    twin_dump,
+    worker,
+    worker_outbox,
+    worker_venue,
+)
 from actors.coordinator_view import PoolView
 from actors.worker_snapshots import FlowSnapshot, flow_key
 from cluster.eventlog.port import EventLog
@@ -239,5 +247,9 @@ MUTATIONS: Final = (
         (supervisor.Supervisor, "_foresee", _commit_first),)),
     Mutation("answers are lost with a failed read", (
         (supervisor.Supervisor, "_foresee", _foresee_forgetful),), ("log_error", "crash")),
+    Mutation("the next match begins at once", (
+        (coordinator.Coordinator, "_may_begin", lambda self, venue_id, match_id: True),)),
+    Mutation("final rows count as the newest match's", (
+        (twin_dump, "match_of_states", lambda table: ""),)),
     Mutation("retention takes what recovery needs", ((mishaps.Mishaps, "_trim", _trim_all),)),
 )

@@ -4,7 +4,7 @@ import pytest
 
 from tests.sim.mutations import MUTATIONS, Mutation, finds
 
-SEEDS = range(60)
+SEEDS = range(120)
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda one: one.what)

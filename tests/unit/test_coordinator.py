@@ -219,6 +219,33 @@ def test_the_next_match_of_a_venue_replaces_the_last_one() -> None:
     assert held(world) == {0: 3}
 
 
+def test_the_next_match_waits_until_the_last_one_is_worked_off() -> None:
+    world = World([A])
+    for _ in range(10):
+        world.turn()
+    world.send(A, 40, final=True)
+    publish_roster(world.log, roster_of("a", 3, "m2"), seq=1)
+    matches = []
+    for _ in range(60):
+        world.turn()
+        matches.append(world.coordinator.status()["venues"]["a"]["match_id"])
+    assert matches[0] == "m1"
+    assert matches[-1] == "m2"
+    assert set(world.finals("a")) == {f"a-{row}" for row in range(4)}
+
+
+def test_a_match_that_was_broken_off_makes_room_after_a_while_and_that_is_told() -> None:
+    world = World([A])
+    for _ in range(10):
+        world.turn()
+    world.send(A, 5)
+    publish_roster(world.log, roster_of("a", 3, "m2"), seq=1)
+    for _ in range(300):
+        world.turn()
+    assert held(world) == {0: 3}
+    assert "match_left" in actions(world)
+
+
 def test_the_table_survives_its_stored_form() -> None:
     world = up(size=2)
     stored = world.snapshots.held[TABLE_KEY][0]
