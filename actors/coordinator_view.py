@@ -32,7 +32,6 @@ class PoolView:
     def __init__(self, log: EventLog) -> None:
         self._log = log
         self.reports: dict[int, WorkerReport] = {}
-        self.roster_ends: dict[str, int] = {}
         self.busy: dict[int, float] = {}
         self.rows_per_s: dict[int, float] = {}
         self.arrival_per_s = self.service_per_s = self.utilisation = 0.0

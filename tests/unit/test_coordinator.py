@@ -234,6 +234,27 @@ def test_the_next_match_waits_until_the_last_one_is_worked_off() -> None:
     assert set(world.finals("a")) == {f"a-{row}" for row in range(4)}
 
 
+def test_a_match_that_came_and_went_while_there_was_no_coordinator_is_worked_off_too() -> None:
+    world = World([A])
+    world.send(A, 5, final=True)
+    publish_roster(world.log, roster_of("a", 3, "m2"), seq=1)
+    for _ in range(60):
+        world.turn()
+    assert set(world.finals("a")) == {f"a-{row}" for row in range(4)}
+    assert world.coordinator.status()["venues"]["a"]["match_id"] == "m2"
+
+
+def test_a_pool_is_not_final_while_a_match_waits() -> None:
+    world = World([A])
+    for _ in range(10):
+        world.turn()
+    world.send(A, 5, final=True)
+    publish_roster(world.log, roster_of("a", 3, "m2"), seq=1)
+    for _ in range(60):
+        world.turn()
+        assert not world.coordinator.status()["all_final"]
+
+
 def test_a_match_that_was_broken_off_makes_room_after_a_while_and_that_is_told() -> None:
     world = World([A])
     for _ in range(10):
