@@ -105,9 +105,11 @@ def _grant_without_fence(self: coordinator.Coordinator) -> bool:
     return bool(due)
 
 
-def _restore_same_epoch(self: coordinator.Coordinator, now_ns: int) -> Ownership:
+def _restore_from_zero(self: coordinator.Coordinator, now_ns: int) -> Ownership:
     found = self._ports.snapshots.get(coordinator.TABLE_KEY)
-    return Ownership.from_json(found[0], now_ns) if found is not None else Ownership()
+    table = Ownership.from_json(found[0], now_ns) if found is not None else Ownership()
+    table.epoch = 0
+    return table
 
 
 def _store_one_too_far(self: worker_venue.VenueFlows, row: int) -> bool:
@@ -219,8 +221,8 @@ MUTATIONS: Final = (
     Mutation("the log acknowledges before fsync", ((sim_log.LogStore, "sync", _no_sync),)),
     Mutation("flows are granted without fencing", (
         (coordinator.Coordinator, "_grant_due", _grant_without_fence),)),
-    Mutation("a restarted coordinator uses epochs again", (
-        (coordinator.Coordinator, "_restore", _restore_same_epoch),)),
+    Mutation("a restarted coordinator begins its epochs anew", (
+        (coordinator.Coordinator, "_restore", _restore_from_zero),)),
     Mutation("a flow's snapshot is one record ahead of its state", (
         (worker_venue.VenueFlows, "store", _store_one_too_far),)),
     Mutation("the outbox forgets what was refused", (

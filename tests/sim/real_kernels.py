@@ -112,7 +112,9 @@ class Learning(RealWatch):
             wanted.events.setdefault(stream, []).append(self.effect(event))
 
     def _telemetry(self, venue: str, one: Any) -> None:
-        self.of(venue, one.record.stream).digests.append(self.digest(one.record.payload))
+        stream = one.record.stream
+        self.records[venue, stream].append(one.offset)
+        self.of(venue, stream).digests.append(self.digest(one.record.payload))
 
 
 class Undisturbed(RealWorld):
