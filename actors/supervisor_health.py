@@ -115,7 +115,10 @@ class HealthWatch:
     # -- inside ------------------------------------------------------------------------------------
 
     def _push(self, table: pa.Table) -> int:
-        """Take in health rows; the newest event time in them. Raises KeyError."""
+        """Take in health rows; the newest event time of known devices, 0 if there is none.
+
+        Raises KeyError.
+        """
         if not table.num_rows:
             return 0
         rows = self._rows(table)
@@ -126,7 +129,8 @@ class HealthWatch:
         device = rows[known][order]
         self._tracker.push(device, t_ns[known][order], values[:, known][:, order])
         self._seen[device] = True
-        return int(t_ns.max())
+        # Rows of another match's devices say nothing of the time of this one.
+        return int(t_ns[known].max()) if known.any() else 0
 
     def _rows(self, table: pa.Table) -> NDArray[np.int32]:
         """Roster rows: a device has one per kind of sensor; -1 where the roster has none."""

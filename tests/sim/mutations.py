@@ -228,15 +228,16 @@ MUTATIONS: Final = (
     Mutation("the outbox forgets what was refused", (
         (worker_outbox.Outbox, "_flush_topic", _flush_and_forget),)),
     Mutation("the worker goes on while its outbox is stuck", (
-        (worker_outbox.Outbox, "flush", _flush_as_if),)),
+        (worker_outbox.Outbox, "flush", _flush_as_if),), ("log_error", "log_down", "crash")),
     Mutation("the worker keeps flows that were fenced", (
         (worker.Worker, "_handle_fenced", _keep_fenced),)),
     Mutation("a dead worker keeps its flows", ((Ownership, "lose", _lose_leaving),)),
     Mutation("standing still is judged by two clocks", (
         (PoolView, "stalled", _stalled_by_two_clocks),), ("clock", "crash")),
     Mutation("lives are numbered by the wall clock", (
-        (World, "incarnation", _life_by_wall_clock),)),
-    Mutation("spans are measured by the wall clock", ((World, "clock_of", _raw_wall_clock),)),
+        (World, "incarnation", _life_by_wall_clock),), ("clock", "crash")),
+    Mutation("spans are measured by the wall clock", (
+        (World, "clock_of", _raw_wall_clock),), ("clock", "crash")),
     Mutation("the edge acknowledges what was refused", (
         (stadium_journal.Journal, "append_raw", _append_raw_lossy),)),
     Mutation("the edge forgets what was not flushed", (
