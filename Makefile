@@ -46,6 +46,10 @@ ray: setup  ## Tests on one local Ray cluster
 e2e: setup  ## Tests of real processes, HTTP and browser
 	$(PY) -m pytest tests/e2e $(ARGS)
 
+SEEDS ?= 10000
+sim: setup  ## The distributed core under seeded faults (SEEDS=10000; a failing seed tells its story)
+	@$(PY) -m tests.sim.run --seeds $(SEEDS) $(ARGS)
+
 bench: setup  ## Throughput, latency, CPU per stage and memory, as JSON (ARGS="--quick")
 	@$(PY) -m tests.bench.run $(ARGS)
 

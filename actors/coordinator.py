@@ -24,6 +24,7 @@ from models.policies.assignment import AssignmentConfig, FlowInfo, WorkerInfo, p
 from models.policies.forecast import RateForecast
 from models.policies.ownership import Assignment, Ownership, WorkerReport
 from models.policies.pool import PoolConfig, PoolPolicy, PoolSignals, Scale
+from models.policies.succession import Ending, Succession
 from models.telemetry.roster import Roster
 
 TABLE_KEY: Final = "coordinator/table"
@@ -88,6 +89,9 @@ class Coordinator:
         self._lock = threading.RLock()
         self._policy = policy or PoolPolicy(self.config.pool)
         self._forecast = RateForecast()
+        self._succession = Succession()
+        self._rosters: dict[str, int] = {}
+        self._match_waits = True
         now_ns = self._clock_ns()
         self.decisions = DecisionLog(ports.log, "coordinator", now_ns, ports.clock_ns)
         self._started: dict[int, int] = {}
@@ -134,7 +138,7 @@ class Coordinator:
                 return Assignment(self._table.epoch, known=False, retired=old)
             member.seen_ns = self._clock_ns()
             self._table.report(worker_id, report)
-            self._view.take(worker_id, report)
+            self._view.take(worker_id, report, member.seen_ns)
             return self._table.assignment(worker_id)
 
     # -- the coordinator's own turn ----------------------------------------------------------------
@@ -165,16 +169,24 @@ class Coordinator:
             self.errors.pop(what, None)
 
     def _discover(self) -> None:
+        """Rosters in the order of their matches, so that none is passed over."""
+        waiting = False
         for topic in self._ports.log.topics():
-            if not topic.startswith(_ROSTER):
-                continue
-            end = self._ports.log.describe(topic).end
-            if end and self._view.roster_ends.get(topic) != end:
-                self._take_roster(topic, end - 1)
-                self._view.roster_ends[topic] = end
+            if topic.startswith(_ROSTER):
+                place = self._table.venues.get(topic.removeprefix(_ROSTER))
+                after = place.roster_offset + 1 if place is not None else 0
+                info = self._ports.log.describe(topic)
+                offset = max(self._rosters.get(topic, after), info.begin)
+                if offset < info.end:
+                    self._rosters[topic] = offset = self._take_roster(topic, offset)
+                waiting = waiting or offset < info.end
+        self._match_waits = waiting
 
-    def _take_roster(self, topic: str, offset: int) -> None:
-        """The newest roster of a venue: its flows, unless they are known. Raises LogError."""
+    def _take_roster(self, topic: str, offset: int) -> int:
+        """A roster of a venue: its flows, unless they are known. Raises LogError.
+
+        The offset to go on from: this one again while the venue's last match is still worked on.
+        """
         venue_id = topic.removeprefix(_ROSTER)
         stored = self._ports.log.read(topic, offset, 1)
         if not stored:
@@ -183,11 +195,27 @@ class Coordinator:
             roster = Roster.from_json(stored[0].record.payload)
         except ConfigError as error:
             self.decisions.note("roster_refused", str(error), {"venue": venue_id})
-            return
+            return stored[0].offset + 1
+        if not self._may_begin(venue_id, roster.match_id):
+            return offset
         ids = [subject.subject_id for subject in roster.subjects]
         if self._table.set_venue(venue_id, roster.match_id, stored[0].offset, ids):
             detail = {"venue": venue_id, "match": roster.match_id, "flows": len(ids)}
             self.decisions.note("venue_found", "roster", detail)
+        return stored[0].offset + 1
+
+    def _may_begin(self, venue_id: str, match_id: str) -> bool:
+        """Whether no other match of the venue has effects still to be made."""
+        present = self._table.venues.get(venue_id)
+        if present is None or present.match_id == match_id:
+            return True
+        reports, now_ns = self._view.reports, self._clock_ns()
+        ending = self._succession.judge(venue_id, present, reports, now_ns)
+        if ending == Ending.BROKEN_OFF:
+            open_n = sum(not entry.final for entry in present.flows.values())
+            detail = {"venue": venue_id, "match": present.match_id, "flows": open_n}
+            self.decisions.note("match_left", ending, detail)
+        return ending != Ending.PLAYED
 
     def _bury(self, now_ns: int) -> None:
         """Take the flows of workers that are silent or stand still."""
@@ -351,13 +379,15 @@ class Coordinator:
         """How the pool stands, as JSON values."""
         with self._lock:
             scale = self._last_scale
+            view = self._view.status(self._table, self.config.venues)
+            view["all_final"] &= not self._match_waits
             return {
                 "epoch": self._table.epoch, "superseded": self.superseded,
                 "errors": dict(self.errors), "pending": sorted(self._started),
                 "scale": {"target": scale.target, "reason": str(scale.reason)} if scale else {},
                 "forecast_per_s": self._forecast.ahead(self.config.forecast_s),
                 "decisions": list(self.decisions.recent), "decisions_n": self.decisions.count,
-                **self._view.status(self._table, self.config.venues),
+                **view,
             }
 
     def latency(self) -> dict[str, dict[str, Any]]:

@@ -6,11 +6,11 @@ is started again, and end when they are drained or with the cluster.
 """
 
 import threading
-import time
 from typing import Any, Final
 
 from actors.coordinator import Coordinator, CoordinatorConfig, CoordinatorPorts, Launcher
 from actors.worker_shell import WorkerShell, snapshot_store
+from cluster.clock import SteadyClock
 from cluster.eventlog.open import open_log
 from cluster.names import RAY_NAMESPACE, worker_actor
 from cluster.settings import Settings
@@ -64,7 +64,7 @@ class CoordinatorShell:
         self._log = open_log(tree.log.url, tree.log.segment_bytes)
         ports = CoordinatorPorts(
             self._log, snapshot_store(tree), launcher or RayLauncher(settings, worker_options),
-            time.time_ns,
+            SteadyClock(),
         )
         self.coordinator = Coordinator(ports, coordinator_config(tree, fixed))
         self._stop = threading.Event()

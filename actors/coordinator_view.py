@@ -32,7 +32,6 @@ class PoolView:
     def __init__(self, log: EventLog) -> None:
         self._log = log
         self.reports: dict[int, WorkerReport] = {}
-        self.roster_ends: dict[str, int] = {}
         self.busy: dict[int, float] = {}
         self.rows_per_s: dict[int, float] = {}
         self.arrival_per_s = self.service_per_s = self.utilisation = 0.0
@@ -40,6 +39,7 @@ class PoolView:
         self.min_size: int | None = None
         self.max_size = 0
         self._marks: dict[int, _Mark] = {}
+        self._moved_ns: dict[int, int] = {}
         self._ends: dict[str, int] = {}
         self._ends_ns = 0
         self._restarts = 0
@@ -54,8 +54,11 @@ class PoolView:
             self._restarts += 1
             self.end(worker)
 
-    def take(self, worker: int, report: WorkerReport) -> None:
-        """The newest report of a worker."""
+    def take(self, worker: int, report: WorkerReport, now_ns: int) -> None:
+        """The newest report of a worker, taken at `now_ns` of the coordinator's clock."""
+        before = self.reports.get(worker)
+        if before is None or before.now_ns != report.now_ns:
+            self._moved_ns[worker] = now_ns
         self.reports[worker] = report
         self._marks.setdefault(
             worker, _Mark(report.now_ns, report.work_n, report.rows_n, report.busy_ns)
@@ -64,7 +67,7 @@ class PoolView:
     def end(self, worker: int) -> None:
         """The worker is gone."""
         report = self.reports.pop(worker, None)
-        for held in (self._marks, self.busy, self.rows_per_s):
+        for held in (self._marks, self._moved_ns, self.busy, self.rows_per_s):
             held.pop(worker, None)
         if report is not None:
             self._past_rows += report.rows_n
@@ -75,8 +78,11 @@ class PoolView:
                     self._past_counters[name] = self._past_counters.get(name, 0) + count
 
     def stalled(self, now_ns: int, after_ns: int) -> set[int]:
-        """Workers that answer, but whose loop has published nothing for too long."""
-        return {w for w, report in self.reports.items() if now_ns - report.now_ns > after_ns}
+        """Workers that answer, but whose loop has published nothing new for too long.
+
+        By the coordinator's clock alone: that of a worker's machine may be minutes off.
+        """
+        return {w for w, moved_ns in self._moved_ns.items() if now_ns - moved_ns > after_ns}
 
     def observe(self, now_ns: int, table: Ownership) -> None:
         """Work out rates since the last call. Raises LogError."""

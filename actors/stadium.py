@@ -48,7 +48,7 @@ class Stadium:
         self._settings, self._venue = settings, venue
         self.venue_id, self.match_id = str(venue["id"]), str(venue.get("match_id", "match-1"))
         self._ports = ports or StadiumPorts.of(settings)
-        self._wall_ns = self._ports.wall_ns
+        self._wall_ns = self._ports.steady_ns or self._ports.wall_ns
         self._started_ns = self._wall_ns()
         self._lock = threading.Lock()
         self._stop = threading.Event()
@@ -76,7 +76,7 @@ class Stadium:
     def open(self) -> None:
         """Take over the venue and recover. Raises ConfigError, LogError, FencedError."""
         self.state = "recovering"
-        parts = build_parts(self._settings, self._venue, self._ports, self._wake.set)
+        parts = self._build()
         journal = parts.journal
         now_ns = self._wall_ns()
         journal.fence()
@@ -135,15 +135,19 @@ class Stadium:
         content_type: Arrow IPC stream, JSON or binary packets. A payload that finds the queue full,
         or the log down, gets the one verdict "retry"; sending it again is harmless.
         """
-        if self.state in ("finished", "stopped", "fenced", "failed"):
-            return ended_answer(self.state)
-        push = self._opened.push if self._opened is not None else None
-        if push is None or self.outage.active:
-            return retry_answer()
-        ticket = push.offer(payload, content_type, identity)
+        ticket = self.offer(payload, content_type, identity)
         if self._thread is None:
             self._run_until(ticket)
         return wait_for(ticket)
+
+    def offer(self, payload: bytes, content_type: str, identity: str = "") -> "Future[Answer]":
+        """As `ingest`, without waiting: the answer comes in the future."""
+        push = self._opened.push if self._opened is not None else None
+        if self.state in ("finished", "stopped", "fenced", "failed"):
+            return _answered(ended_answer(self.state))
+        if push is None or self.outage.active:
+            return _answered(retry_answer())
+        return push.offer(payload, content_type, identity)
 
     def stats(self) -> dict[str, Any]:
         """How it stands (`stadium_report` names the keys); at most half a second old."""
@@ -285,6 +289,9 @@ class Stadium:
 
     # -- around the loop --------------------------------------------------------------------------
 
+    def _build(self) -> StadiumParts:
+        return build_parts(self._settings, self._venue, self._ports, self._wake.set)
+
     def _open_or_wait(self) -> None:
         try:
             self.open()
@@ -336,3 +343,9 @@ class Stadium:
             "pid": os.getpid(), "cpu_s": round(time.process_time(), 3),
             "uptime_s": round((self._published_ns - self._started_ns) / 1e9, 3),
         }
+
+
+def _answered(answer: Answer) -> "Future[Answer]":
+    ticket: Future[Answer] = Future()
+    ticket.set_result(answer)
+    return ticket

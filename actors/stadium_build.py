@@ -17,6 +17,7 @@ from actors.stadium_journal import Counters, Journal
 from actors.stadium_recovery import save
 from actors.stadium_sources import SourceContext, make_sources, played_in, roster_of
 from actors.stadium_warmup import warm_up
+from cluster.clock import SteadyClock
 from cluster.edge_settings import edge_config
 from cluster.eventlog.open import open_log
 from cluster.eventlog.port import EventLog
@@ -29,18 +30,23 @@ from models.telemetry.devices import index_of
 
 @dataclass(frozen=True, slots=True)
 class StadiumPorts:
-    """What a stadium needs from outside; tests give their own."""
+    """What a stadium needs from outside; tests give their own.
+
+    wall_ns stamps arrivals; steady_ns paces the loop (`cluster.clock`), None: wall_ns does.
+    """
 
     log: EventLog
     snapshots: SnapshotStore
     wall_ns: Callable[[], int] = time.time_ns
+    steady_ns: Callable[[], int] | None = None
 
     @staticmethod
     def of(settings: dict[str, Any]) -> "StadiumPorts":
         """The real ones. Raises ConfigError."""
         tree = Settings.from_dict(settings)
         log = open_log(tree.log.url, tree.log.segment_bytes)
-        return StadiumPorts(log, SnapshotStore(open_storage(str(Path(tree.data_dir) / "state"))))
+        store = SnapshotStore(open_storage(str(Path(tree.data_dir) / "state")))
+        return StadiumPorts(log, store, steady_ns=SteadyClock())
 
 
 @dataclass(slots=True)

@@ -64,6 +64,7 @@ class Supervisor:
         self._outbox = Outbox(ports.log, ports.clock_ns)
         self._stream = Stream(f"supervisor/{incarnation}")
         self._watches: dict[str, HealthWatch] = {}
+        self._answers: list[Prediction] = []
         self._roster_at: dict[str, int] = {}
         self._probed_ns = self._discovered_ns = 0
         self._health: dict[str, str] = {}
@@ -121,8 +122,9 @@ class Supervisor:
     def _foresee(self) -> bool:
         """Read health, ask the net, write what it says. Raises LogError."""
         moved = False
+        unwritten = {prediction.task.venue_id for prediction in self._answers}
         for venue_id, watch in self._watches.items():
-            if self._ports.nets.busy(venue_id):
+            if self._ports.nets.busy(venue_id) or venue_id in unwritten:
                 continue
             tasks = watch.read()
             self._ports.nets.submit(tasks)
@@ -130,24 +132,29 @@ class Supervisor:
                 self.anomalies += 1
                 self._outbox.put(events_topic(venue_id), record, 0)
             moved = moved or bool(tasks)
+        # Kept until they are on their way: a log that cannot be asked must not lose an alarm.
         predictions = self._ports.nets.poll()
+        self._answers += predictions
         for venue_id, watch in self._watches.items():
-            mine = [p for p in predictions if p.task.venue_id == venue_id]
+            mine = [p for p in self._answers if p.task.venue_id == venue_id]
             if mine:
                 self._write(watch, mine)
+                self._answers = [p for p in self._answers if p.task.venue_id != venue_id]
             # What was asked must be answered and durable before the cursor moves past it.
             if not self._ports.nets.busy(venue_id) and self._outbox.flush():
                 watch.commit()
         return moved or bool(predictions)
 
     def _write(self, watch: HealthWatch, predictions: list[Prediction]) -> None:
+        """All or nothing. Raises LogError."""
         topic, worst = insights_topic(watch.venue_id), worst_of(predictions)
+        alarms = watch.judge(worst)
         for prediction in worst:
             record = self._stream.record(
                 prediction.task.t_ns, prediction.encode(), PREDICTION_TYPE
             )
             self._outbox.put(topic, record, 0)
-        for record in watch.judge(worst):
+        for record in alarms:
             self.alarms += 1
             self._outbox.put(events_topic(watch.venue_id), record, 0)
 

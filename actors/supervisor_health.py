@@ -106,6 +106,9 @@ class HealthWatch:
 
     def judge(self, predictions: list[Prediction]) -> list[Record]:
         """Event records for the alarms that answers of `worst_of` raise. Raises LogError."""
+        # All that may fail comes before the first decision, so that none is lost with it.
+        for prediction in predictions:
+            self._recall(prediction.task.key[1])
         records = []
         for prediction in predictions:
             device_id = prediction.task.key[1]
@@ -116,7 +119,10 @@ class HealthWatch:
     # -- inside ------------------------------------------------------------------------------------
 
     def _push(self, table: pa.Table, tell: bool) -> int:
-        """Take in health rows; the newest event time in them. Raises KeyError."""
+        """Take in health rows; the newest event time of known devices, 0 if there is none.
+
+        Raises KeyError.
+        """
         if not table.num_rows:
             return 0
         rows = self._rows(table)
@@ -129,7 +135,8 @@ class HealthWatch:
         self._tracker.push(device, times, ordered)
         self.anomalies.handle(device, times, ordered, tell)
         self._seen[device] = True
-        return int(t_ns.max())
+        # Rows of another match's devices say nothing of the time of this one.
+        return int(t_ns[known].max()) if known.any() else 0
 
     def _rows(self, table: pa.Table) -> NDArray[np.int32]:
         """Roster rows: a device has one per kind of sensor; -1 where the roster has none."""
@@ -150,11 +157,14 @@ class HealthWatch:
             for k, row in enumerate(devices.tolist())
         ]
 
-    def _advance(self, device_id: str, t_ns: int, p_fail: float) -> bool:
-        """Whether the alarm of the device is raised by this answer."""
+    def _recall(self, device_id: str) -> None:
+        """When the device's newest alarm was, if this is not known yet. Raises LogError."""
         if device_id not in self._quiet_until_ns:
             last = self._log.last_seq(events_topic(self.venue_id), self._stream(device_id))
             self._hold(device_id, last)
+
+    def _advance(self, device_id: str, t_ns: int, p_fail: float) -> bool:
+        """Whether the alarm of the device is raised by this answer."""
         if p_fail < self._config.enter or t_ns < self._quiet_until_ns[device_id]:
             return False
         self._hold(device_id, t_ns // _SECOND_NS)

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from actors.net_client import NetClient, served_nets
 from actors.supervisor import Probe, Supervisor, SupervisorPorts
+from cluster.clock import SteadyClock
 from cluster.eventlog.open import open_log
 from cluster.names import COORDINATOR, RAY_NAMESPACE, TWIN_STORE, stadium_actor
 from cluster.settings import Settings
@@ -26,8 +27,13 @@ _log = logging.getLogger("touchline.supervisor")
 
 
 def judge_stats(stats: Mapping[str, Any]) -> Health:
-    """What an actor says of itself: `state` "failed" needs a restart, all else is well."""
-    return Health.DEAD if stats.get("state") == "failed" else Health.OK
+    """What an actor says of itself: whether it has to be started again.
+
+    One that failed; and one that another life of it has pushed aside: whoever is asked by name is
+    the one that counts, and the other one is on its way out.
+    """
+    gone = stats.get("state") in ("failed", "fenced") or stats.get("superseded") is True
+    return Health.DEAD if gone else Health.OK
 
 
 def ray_probe(name: str, method: str) -> Probe:
@@ -65,13 +71,14 @@ class SupervisorShell:
     ) -> None:
         tree = Settings.from_dict(settings)
         self._log = open_log(tree.log.url, tree.log.segment_bytes)
-        self._nets = NetClient(served_nets() if tree.serve.nets else None, time.time_ns)
+        clock_ns = SteadyClock()
+        self._nets = NetClient(served_nets() if tree.serve.nets else None, clock_ns)
         self._relaunch = relaunch
         named = default_targets(tree) if targets is None else targets
         probes = {name: ray_probe(name, method) for name, method in named.items()}
         ports = SupervisorPorts(
             self._log, self._nets, lambda: probes, self._restart, FailureTracker, decode_health,
-            time.time_ns,
+            clock_ns,
         )
         self.supervisor = Supervisor(time.time_ns(), ports)
         self._stop = threading.Event()

@@ -13,7 +13,7 @@ from cluster.eventlog.scan import records_now
 from cluster.names import events_topic, insights_topic, roster_topic
 from models.errors import TouchlineError
 from models.events.envelope import from_cloudevent
-from models.flows.states import decode_states
+from models.flows.states import decode_states, match_of_states
 from models.readmodel_events import event_entry, selects
 from models.readmodel_input import STATES_TYPE
 from models.recompute.events import STREAM as CORRECTIONS
@@ -74,8 +74,9 @@ def _finals(
         if stored.record.content_type != STATES_TYPE or recomputed:
             continue
         table = decode_states(stored.record.payload)
+        match_id = match_of_states(table) or newest_match
         for row in table.filter(pc.equal(table.column("status"), "final")).to_pylist():
-            finals[str(row.get("match_id") or newest_match), str(row["subject_id"])] = row
+            finals[match_id, str(row["subject_id"])] = row
     return finals
 
 

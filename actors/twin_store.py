@@ -40,10 +40,11 @@ class TwinStore:
     def __init__(
         self, settings: Mapping[str, Any], autostart: bool = True, log: EventLog | None = None,
         now_ns: Callable[[], int] = time.time_ns,
+        monotonic_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._log = log or open_log(Settings.from_dict(settings).log.url)
         self._owns_log = log is None
-        self._now_ns = now_ns
+        self._now_ns, self._monotonic_s = now_ns, monotonic_s
         self._started_ns = now_ns()
         self._model = ReadModel(incarnation=self._started_ns)
         self._lock = threading.Lock()
@@ -74,7 +75,7 @@ class TwinStore:
 
     def step(self) -> int:
         """One bounded round over all topics; the number of records taken. Raises LogError."""
-        now_s = time.monotonic()
+        now_s = self._monotonic_s()
         if now_s - self._discovered_s >= DISCOVER_S:
             self._discover()
             self._discovered_s = now_s

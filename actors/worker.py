@@ -18,7 +18,7 @@ from actors.worker_outbox import Outbox
 from actors.worker_snapshots import SnapshotPort
 from actors.worker_venue import Kernel, Stream, Tools, VenueFlows, load_roster
 from cluster.eventlog.port import EventLog
-from cluster.names import insights_topic
+from cluster.names import ACTIONS_TOPIC, insights_topic
 from models.errors import FencedError, LogError, TouchlineError
 from models.flows.pending import PendingConfig, Priority, worst_ages_ns
 from models.latency import LatencyHistogram
@@ -41,6 +41,14 @@ class CoordinatorPort(Protocol):
 
 class CoordinatorAwayError(TouchlineError):
     """The coordinator did not answer; it is asked again with the next beat."""
+
+
+def next_incarnation(log: EventLog, actor: str) -> int:
+    """The number of a new life of `actor`, above those of all lives before. Raises LogError.
+
+    The log counts lives: a wall clock may have been set back since the last one began.
+    """
+    return log.fence(ACTIONS_TOPIC, f"lives/{actor}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,18 +116,30 @@ class Worker:
 
     def beat(self) -> None:
         """One exchange with the coordinator. Never raises for one that is away."""
-        coordinator = self._ports.coordinator
+        coordinator, report = self._ports.coordinator, self.question()
         try:
-            if self._registered:
-                answer = coordinator.heartbeat(self.worker_id, self.report)
+            if report is not None:
+                answer = coordinator.heartbeat(self.worker_id, report)
             else:
                 answer = coordinator.register(self.worker_id, self.incarnation)
         except CoordinatorAwayError as error:
-            self.counters["coordinator_away"] += 1
-            self.error = str(error)
-            return
+            self.unheard(error)
+        else:
+            self.hear(answer)
+
+    def question(self) -> WorkerReport | None:
+        """What the next beat says; None: it registers."""
+        return self.report if self._registered else None
+
+    def hear(self, answer: Assignment) -> None:
+        """Take the answer to a beat; the next step acts on it."""
         self._registered = answer.known
         self._inbox = answer
+
+    def unheard(self, error: CoordinatorAwayError) -> None:
+        """A beat got no answer."""
+        self.counters["coordinator_away"] += 1
+        self.error = str(error)
 
     # -- the work ----------------------------------------------------------------------------------
 

@@ -14,17 +14,28 @@ from pathlib import Path
 from typing import Any, Final
 
 from actors.net_client import NetClient, served_nets
-from actors.worker import CoordinatorAwayError, CoordinatorPort, Worker, WorkerConfig, WorkerPorts
+from actors.worker import (
+    CoordinatorAwayError,
+    CoordinatorPort,
+    Worker,
+    WorkerConfig,
+    WorkerPorts,
+    next_incarnation,
+)
 from actors.worker_warmup import warm_up
+from cluster.clock import SteadyClock
 from cluster.eventlog.open import open_log
-from cluster.names import COORDINATOR, RAY_NAMESPACE
+from cluster.eventlog.port import EventLog
+from cluster.names import COORDINATOR, RAY_NAMESPACE, worker_actor
 from cluster.settings import Settings
 from cluster.snapshots import SnapshotStore
 from cluster.storage import open_storage
+from models.errors import LogError
 from models.flows.kernel import FlowKernel
 from models.policies.ownership import Assignment, WorkerReport
 
 BEAT_S: Final = 0.5
+LIFE_TRIES: Final = 60
 EXIT_CODE: Final = 70
 _log = logging.getLogger("touchline.worker")
 
@@ -63,6 +74,16 @@ def snapshot_store(tree: Settings) -> SnapshotStore:
     return SnapshotStore(open_storage(str(Path(tree.data_dir) / "snapshots")))
 
 
+def _life(log: EventLog, worker_id: int) -> int:
+    """The number of this life; a log that is away is waited for, up to a bound. Raises LogError."""
+    for _ in range(LIFE_TRIES - 1):
+        try:
+            return next_incarnation(log, worker_actor(worker_id))
+        except LogError:
+            time.sleep(BEAT_S)
+    return next_incarnation(log, worker_actor(worker_id))
+
+
 class WorkerShell:
     """One worker of the pool. `coordinator` None: the named Ray actor."""
 
@@ -72,7 +93,7 @@ class WorkerShell:
         on_fault: Callable[[int], None] = os._exit,
     ) -> None:
         tree = Settings.from_dict(settings)
-        clock_ns = time.time_ns
+        clock_ns = SteadyClock()
         self._nets = NetClient(served_nets() if tree.serve.nets else None, clock_ns)
         self._log = open_log(tree.log.url, tree.log.segment_bytes)
         ports = WorkerPorts(
@@ -80,7 +101,7 @@ class WorkerShell:
             FlowKernel, clock_ns,
         )
         config = WorkerConfig(snapshot_ns=int(tree.pool.snapshot_s * 1e9))
-        self.worker = Worker(worker_id, time.time_ns(), ports, config)
+        self.worker = Worker(worker_id, _life(self._log, worker_id), ports, config)
         self._poll_s = tree.pool.poll_ms / 1e3
         self._on_fault = on_fault
         self._stop = threading.Event()

@@ -12,6 +12,8 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 
+from models.flows.states import match_of_states
+
 STATE_PERIOD_MS: Final = 250.0
 HEART_PERIOD_MS: Final = 1000.0
 STALE_PERIODS: Final = 3.0
@@ -69,22 +71,27 @@ class StateBoard:
     def take(
         self, table: pa.Table, ball_id: str, match_id: str, t_append_ns: int, version: int
     ) -> int:
-        """Take the rows of `table`; the number of subjects that changed. KeyError on no id."""
+        """Take the rows of `table`; the number of subjects that changed. KeyError on no id.
+
+        `match_id` is the match that is played; of another one only final rows are kept.
+        """
         if table.num_rows == 0:
             return 0
         subjects = table.column("subject_id").to_pylist()
         times = table.column("t_ns").to_numpy()
         statuses = table.column("status").to_pylist() if _has(table, "status") else []
         self.rows += table.num_rows
+        of_match = match_of_states(table) or match_id
+        for index in [i for i, status in enumerate(statuses) if status == "final"]:
+            self.finals[of_match, subjects[index]] = table.slice(index, 1).to_pylist()[0]
+        if match_id and of_match != match_id:
+            return 0
         self.head_ns = max(self.head_ns, int(times.max()))
         algorithm = (table.schema.metadata or {}).get(b"algo_version", b"").decode()
         last = _newest_rows(subjects, times)
         changed = 0
         for subject_id, row in zip(last, table.take(list(last.values())).to_pylist(), strict=True):
             changed += self._take_row(subject_id, row, algorithm, t_append_ns, version)
-        for index in [i for i, status in enumerate(statuses) if status == "final"]:
-            row = table.slice(index, 1).to_pylist()[0]
-            self.finals[str(row.get("match_id") or match_id), subjects[index]] = row
         if ball_id in last:
             self._extend_trail(table, np.array([s == ball_id for s in subjects]), times)
         return changed

@@ -86,3 +86,8 @@ def decode_states(payload: bytes) -> pa.Table:
         if pa.types.is_dictionary(column.type):
             table = table.set_column(at, column.name, table.column(at).cast(pa.string()))
     return table
+
+
+def match_of_states(table: pa.Table) -> str:
+    """The match that the rows of `decode_states` belong to; empty where their writer named none."""
+    return (table.schema.metadata or {}).get(b"match_id", b"").decode()

@@ -3,6 +3,7 @@
 import pytest
 
 from actors.coordinator import TABLE_KEY
+from actors.coordinator_view import PoolView
 from actors.worker_snapshots import flow_stream
 from cluster.eventlog.port import Record
 from models.errors import FencedError
@@ -10,6 +11,7 @@ from models.policies.ownership import Ownership, WorkerReport
 from tests.unit.fakes_log import publish_roster, roster_of
 from tests.unit.pool_world import World
 
+S = 1_000_000_000
 A, B = roster_of("a", 4), roster_of("b", 2)
 
 
@@ -59,6 +61,14 @@ def test_a_silent_worker_loses_its_flows_and_is_started_again() -> None:
     assert "worker_dead" in actions(world)
     reasons = [a["reason"] for a in world.actions() if a["action"] == "worker_dead"]
     assert reasons == ["missed_heartbeats"]
+
+
+def test_a_worker_on_a_machine_whose_clock_is_minutes_behind_keeps_its_flows() -> None:
+    view = PoolView(World([A, B]).log)
+    for second in range(200):
+        view.take(0, WorkerReport(1, 0, second - 300 * S), second * S)
+        view.take(1, WorkerReport(1, 0, 7), second * S)
+    assert view.stalled(200 * S, 120 * S) == {1}
 
 
 def test_a_worker_that_comes_back_registers_anew_and_gets_flows_under_a_new_epoch() -> None:
@@ -207,6 +217,54 @@ def test_the_next_match_of_a_venue_replaces_the_last_one() -> None:
     assert status["venues"]["a"]["match_id"] == "m2"
     assert not status["all_final"]
     assert held(world) == {0: 3}
+
+
+def test_the_next_match_waits_until_the_last_one_is_worked_off() -> None:
+    world = World([A])
+    for _ in range(10):
+        world.turn()
+    world.send(A, 40, final=True)
+    publish_roster(world.log, roster_of("a", 3, "m2"), seq=1)
+    matches = []
+    for _ in range(60):
+        world.turn()
+        matches.append(world.coordinator.status()["venues"]["a"]["match_id"])
+    assert matches[0] == "m1"
+    assert matches[-1] == "m2"
+    assert set(world.finals("a")) == {f"a-{row}" for row in range(4)}
+
+
+def test_a_match_that_came_and_went_while_there_was_no_coordinator_is_worked_off_too() -> None:
+    world = World([A])
+    world.send(A, 5, final=True)
+    publish_roster(world.log, roster_of("a", 3, "m2"), seq=1)
+    for _ in range(60):
+        world.turn()
+    assert set(world.finals("a")) == {f"a-{row}" for row in range(4)}
+    assert world.coordinator.status()["venues"]["a"]["match_id"] == "m2"
+
+
+def test_a_pool_is_not_final_while_a_match_waits() -> None:
+    world = World([A])
+    for _ in range(10):
+        world.turn()
+    world.send(A, 5, final=True)
+    publish_roster(world.log, roster_of("a", 3, "m2"), seq=1)
+    for _ in range(60):
+        world.turn()
+        assert not world.coordinator.status()["all_final"]
+
+
+def test_a_match_that_was_broken_off_makes_room_after_a_while_and_that_is_told() -> None:
+    world = World([A])
+    for _ in range(10):
+        world.turn()
+    world.send(A, 5)
+    publish_roster(world.log, roster_of("a", 3, "m2"), seq=1)
+    for _ in range(300):
+        world.turn()
+    assert held(world) == {0: 3}
+    assert "match_left" in actions(world)
 
 
 def test_the_table_survives_its_stored_form() -> None:

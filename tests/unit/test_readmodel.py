@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 from actors.twin_store import TwinStore
 from cluster.eventlog.port import Record, StoredRecord
 from models.flows.config import ALGO_VERSION
+from models.flows.states import StateRows, encode_states
 from models.latency import LatencyHistogram
 from models.readmodel import ReadModel
 from models.readmodel_clock import match_clock
+from models.readmodel_input import STATES_TYPE
 from models.readmodel_states import TRAIL_NS
 from tests.synthetic_match import (
     MATCH,
@@ -260,6 +262,24 @@ def test_another_match_at_the_venue_starts_empty_and_keeps_the_finals():
     assert venue.match_id == "next-match"
     assert venue.athlete(ATHLETE, NOW)["status"] == "no data"
     assert (MATCH, ATHLETE) in venue.states.finals
+
+
+def test_late_final_rows_of_the_last_match_stay_with_it_and_show_nowhere_else():
+    match, model = played()
+    text = make_roster("next-match").to_json().encode()
+    model.apply(f"roster/{VENUE}", StoredRecord(1, NOW, Record("roster", 1, 0, text)))
+    rows = StateRows(
+        np.array([match.t_ns]), np.array([6], np.int32), {"x_m": np.array([1.0])}, True
+    )
+    late = Record("worker", 1, 0, encode_states(rows, match.ids, MATCH), STATES_TYPE)
+    model.apply(f"insights/{VENUE}", StoredRecord(99, NOW, late))
+    venue = model.venues[VENUE]
+    assert list(venue.states.finals) == [(MATCH, ATHLETE)]
+    assert venue.athlete(ATHLETE, NOW)["status"] == "no data"
+    match.log.append(f"roster/{VENUE}", [Record("roster", 1, 0, text)])
+    match.log.append(f"insights/{VENUE}", [late])
+    dump = store_of(match.log).dump(VENUE)
+    assert (len(dump[MATCH]["finals"]), len(dump["next-match"]["finals"])) == (1, 0)
 
 
 def test_the_store_finds_new_venues_and_reads_old_events_from_the_log():

@@ -11,9 +11,11 @@ import pytest
 from actors.net_client import NetClient, NetTask, Prediction
 from actors.supervisor import Supervisor, SupervisorPorts
 from actors.supervisor_health import AlarmConfig, HealthWatch
+from actors.supervisor_shell import judge_stats
 from cluster.eventlog.port import Record
 from models.edge.effects import HEALTH_FEATURES, DeviceHealthRows, decode_health, encode_health
 from models.edge.tables import KIND_LIST
+from models.errors import LogError
 from models.events.envelope import from_cloudevent
 from models.nets.contract import FAILURE_ALARM, FAILURE_HORIZON_S
 from models.nets.tracker import FailureTracker
@@ -122,6 +124,36 @@ def test_a_failing_device_raises_one_alarm_with_its_fault(bench: Bench) -> None:
     assert alarm.sub_type == "battery"
     assert alarm.t_event_ns == alarm.t_detected_ns == T0_NS + 10 * S
     assert "lps" in alarm.context
+
+
+def test_an_alarm_survives_a_log_that_cannot_be_asked_about_the_last_one(bench: Bench) -> None:
+    def refuse(topic: str, stream: str) -> int:
+        raise LogError(f"{topic}: input/output error")
+
+    bench.log.last_seq = refuse
+    for at in range(8):
+        bench.second(at, {2: 5.0})
+        bench.turns(1)
+    assert (bench.alarms(), bench.log.cursor("device-health/v", "supervisor")) == ([], 0)
+    del bench.log.last_seq
+    bench.turns(5)
+    assert [alarm.subject_id for alarm in bench.alarms()] == ["tag-2"]
+    assert len(bench.predictions()) == len({(p["device_id"], p["t_ns"])
+                                            for p in bench.predictions()})
+
+
+@pytest.mark.parametrize(
+    ("stats", "health"),
+    [
+        ({"state": "running"}, Health.OK), ({"state": "finished"}, Health.OK), ({}, Health.OK),
+        ({"state": "failed"}, Health.DEAD), ({"state": "fenced"}, Health.DEAD),
+        ({"superseded": False}, Health.OK), ({"superseded": True}, Health.DEAD),
+    ],
+)
+def test_what_failed_or_was_pushed_aside_has_to_be_started_again(
+    stats: dict[str, Any], health: Health
+) -> None:
+    assert judge_stats(stats) == health
 
 
 def test_of_several_sensors_of_a_device_the_worst_speaks(bench: Bench) -> None:

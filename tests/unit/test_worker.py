@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from actors.net_client import NetClient, NetConfig
-from actors.worker import Worker, WorkerConfig, WorkerPorts
+from actors.worker import Worker, WorkerConfig, WorkerPorts, next_incarnation
 from actors.worker_outbox import Outbox
 from actors.worker_snapshots import FlowSnapshot, flow_key, flow_stream
 from cluster.eventlog.port import Record
@@ -338,6 +338,13 @@ def test_an_unknown_worker_drops_all_and_registers_again(bench: Bench) -> None:
     bench.desk.answer = replace(known, epoch=8)
     bench.turns(3)
     assert set(bench.worker.report.held["a"]) == {0}
+
+
+def test_a_later_life_has_the_higher_number_whatever_the_clock_says(bench: Bench) -> None:
+    first = next_incarnation(bench.log, "worker/0")
+    bench.clock.advance(-300.0)
+    assert next_incarnation(bench.log, "worker/0") > first
+    assert next_incarnation(bench.log, "worker/1") == first
 
 
 def test_an_outdated_assignment_is_not_adopted(bench: Bench) -> None:
