@@ -1,6 +1,7 @@
 """Tables by mapping: the real recordings, and mapping files."""
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -38,12 +39,13 @@ def lost(block: SampleBlock) -> int:
 
 def test_the_lost_packets_of_body_imus_are_counted_exactly(recordings: Path) -> None:
     recording = open_recording(recordings / "gait_imu100")
-    block = rows_of(recording, Kind.IMU)
-    assert lost(block) == 18_617
-    assert len(block) + lost(block) == 379_821
+    block, feet = rows_of(recording, Kind.IMU), rows_of(recording, Kind.BOOT)
+    assert lost(block) + lost(feet) == 18_617
+    assert len(block) + len(feet) + lost(block) + lost(feet) == 379_821
     assert len(np.unique(block.boot)) == 40
     assert len(recording.roster.subjects) == 7
-    assert len(recording.roster.devices) == 21
+    kinds = Counter((device.kind, device.side) for device in recording.roster.devices)
+    assert kinds == {(Kind.IMU, ""): 7, (Kind.BOOT, "left"): 7, (Kind.BOOT, "right"): 7}
     assert 9 < np.median(np.linalg.norm(block.values[:3], axis=0)) < 11, "gravity is in m/s^2"
     for boot in (1, 7):
         mine = block.take((block.boot == boot) & (block.device == 0))

@@ -119,7 +119,12 @@ def _roster(
                 int(number) if number.isdigit() and not ball else 0,
             )
         rank = sum(1 for one in listed if one.subject == subject_id and one.kind == kind)
-        listed.append(Device(device_id, kind, subject_id, mapping.rate_hz, source_rank=rank))
+        side = ""
+        if kind == Kind.BOOT and mapping.side_column:
+            side = mapping.sides.get(_text(columns, (Key(mapping.side_column),), row), "")
+        listed.append(
+            Device(device_id, kind, subject_id, mapping.rate_hz, source_rank=rank, side=side)
+        )
     length, width = pitch_of(blob, mapping)
     name = blob.path.parent.name if mapping.join_file else blob.path.stem
     roster = Roster(

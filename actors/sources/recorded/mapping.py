@@ -7,6 +7,7 @@ first group of the regular expression `pattern` is taken from the value):
     kinds               {column = "entity", ball = "ball_pos"}: value of a column -> kind
     device, subject     a key or list of keys, joined by "-"; subject defaults to device
     team, number        keys; `teams` maps values to "home" and "away" (default: as they are)
+    side                {column = "sensor", lf = "left", rf = "right"}: value -> foot of a `boot`
     time                {column, unit = "ns"|"us"|"ms"|"s"|"samples", epoch = true|false,
                         start = "2024-05-01T18:00:00Z"}; "samples" counts at `rate_hz`; without
                         `epoch` times are relative to `start`
@@ -87,6 +88,8 @@ class Mapping:
     team: Key | None = None
     teams: dict[str, str] = field(default_factory=dict)
     number: Key | None = None
+    side_column: str = ""
+    sides: dict[str, str] = field(default_factory=dict)
     session: Key | None = None
     period: str = ""
     seq: str = ""
@@ -102,7 +105,8 @@ class Mapping:
         keys = [*self.device, *self.subject, self.team, self.number, self.session]
         found = {key.column for key in keys if key is not None}
         found |= {f.column for fields in self.channels.values() for f in fields.values()}
-        found |= {self.time.column, self.kind_column, self.period, self.seq, self.join_on}
+        found |= {self.time.column, self.kind_column, self.side_column, self.period, self.seq}
+        found.add(self.join_on)
         return found - {"", "*"}
 
 
@@ -120,7 +124,7 @@ def mapping_of(raw: dict[str, Any]) -> Mapping:
     """The mapping in a parsed file. Raises SchemaError."""
     try:
         kind = Kind(raw.get("kind", "lps"))
-        kinds = dict(raw.get("kinds", {}))
+        kinds, sides = dict(raw.get("kinds", {})), dict(raw.get("side", {}))
         join, pitch = raw.get("join", {}), raw.get("pitch", {})
         mapping = Mapping(
             str(raw.get("name", "mapping")), _time(raw["time"]), _keys(raw["device"]),
@@ -129,7 +133,9 @@ def mapping_of(raw: dict[str, Any]) -> Mapping:
             {str(value): Kind(its) for value, its in kinds.items()},
             _keys(raw.get("subject", [])), _key(raw.get("team")),
             {str(v): str(side) for v, side in raw.get("teams", {}).items()},
-            _key(raw.get("number")), _key(raw.get("session")), str(raw.get("period", "")),
+            _key(raw.get("number")), str(sides.pop("column", "")),
+            {str(value): str(side) for value, side in sides.items()},
+            _key(raw.get("session")), str(raw.get("period", "")),
             str(raw.get("seq", "")), str(join.get("file", "")), str(join.get("on", "")),
             (float(pitch.get("length_m", 105.0)), float(pitch.get("width_m", 68.0))),
             str(pitch.get("file", "")), str(pitch.get("key", "")),
@@ -151,6 +157,8 @@ def _checked(mapping: Mapping) -> Mapping:
                 "wrong_format",
                 f"mapping: {kind} has no channel {sorted(unknown)}, needs {sorted(needed)}",
             )
+    if not set(mapping.sides.values()) <= {"left", "right"}:
+        raise SchemaError("wrong_format", "mapping: a side is left or right")
     missing = {mapping.kind, *mapping.kinds.values()} - mapping.channels.keys()
     if missing:
         raise SchemaError("wrong_format", f"mapping: no channels for {sorted(missing)}")

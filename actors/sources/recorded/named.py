@@ -47,13 +47,16 @@ _NAMED: Final[tuple[dict[str, Any], ...]] = (
         "channels": {"lps": _placed("zxy", "x", "y", 105.0, 68.0)},
     },
     {
-        # Body IMUs in trials. The magnetometer is in units of the local field, not in microtesla,
-        # so it is left out.
+        # Body IMUs in trials, lower back and feet. The magnetometer is in units of the local field,
+        # not in microtesla, so it is left out.
         "name": "imu-trials", "requires": ["trial", "sensor", "PacketCounter", *_IMU.values()],
-        "kind": "imu", "device": [{"column": "trial", "pattern": "^([^-]+)"}, "sensor"],
+        "kind": "imu", "kinds": {"column": "sensor", "lf": "boot", "rf": "boot"},
+        "side": {"column": "sensor", "lf": "left", "rf": "right"},
+        "device": [{"column": "trial", "pattern": "^([^-]+)"}, "sensor"],
         "subject": {"column": "trial", "pattern": "^([^-]+)"}, "session": "trial",
         "seq": "PacketCounter", "rate_hz": 100.0,
-        "time": {"column": "PacketCounter", "unit": "samples"}, "channels": {"imu": _IMU},
+        "time": {"column": "PacketCounter", "unit": "samples"},
+        "channels": {"imu": _IMU, "boot": _IMU},
     },
     {
         "name": "hawkeye-ball", "requires": ["file", "t_s", "x", "y", "z", "play", "bounds"],
