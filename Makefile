@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 KERNELS := $(VENV)/.kernels
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint unit ray e2e sim bench bench-peers clean
+.PHONY: help setup demo test lint unit ray e2e sim bench bench-peers soak clean
 
 help:  ## What can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -55,6 +55,9 @@ bench: setup  ## Throughput, latency, CPU per stage and memory, as JSON (ARGS="-
 
 bench-peers: setup  ## Our kernel beside other engines on one workload (needs the contest; ARGS="--all")
 	@$(PY) -m tests.bench.peers.run $(ARGS)
+
+soak: setup  ## Half an hour at real time: memory, file descriptors, nothing lost (ARGS="--venues 4")
+	@$(PY) -m tests.bench.soak $(ARGS)
 
 train: setup  ## Train and register the nets from the simulator
 	$(PY) -m jobs.train
