@@ -20,7 +20,7 @@ from cluster.names import events_topic, insights_topic
 from cluster.settings import Settings, load_settings
 from cluster.tiers import Manifest, TierStorage, chain, newest_manifests, open_tier
 from jobs.recompute_match import CORRECTION_KINDS, WarmMatch, is_recomputation, recompute_match
-from jobs.roll import Item, Outcome, RollError, Spread, Work, publish_all, spread_with_ray
+from jobs.roll import Item, RollError, Spread, publish_all, spread_with_ray, with_cluster
 from jobs.roll_log import Span, matches_in
 from models.errors import ConfigError
 from models.events.envelope import EVENT_TYPE, to_cloudevent
@@ -69,17 +69,7 @@ def main(argv: list[str] | None = None) -> int:
     options = parser.parse_args(argv)
     overrides = {"data_dir": str(options.data_dir)} if options.data_dir else {}
     settings = load_settings(options.settings, overrides)
-    from cluster.connection import connect, disconnect
-
-    def spread(settings: Settings, work: Work, items: list[Item]) -> list[Outcome]:
-        if items:  # to find that there is nothing to do takes no cluster
-            connect(settings)
-        return spread_with_ray(settings, work, items)
-
-    try:
-        found = recompute(settings, options.match, spread)
-    finally:
-        disconnect()
+    found = with_cluster(settings, lambda spread: recompute(settings, options.match, spread))
     for one in found:
         print(summary_line(one))
     print(f"{len(found)} matches recomputed")

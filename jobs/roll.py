@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
 import pyarrow as pa
 
@@ -54,6 +54,9 @@ class Outcome:
 
     manifest: Manifest | None
     error: str = ""
+
+
+Result = TypeVar("Result")
 
 
 class Spread(Protocol):
@@ -100,6 +103,16 @@ def main(argv: list[str] | None = None) -> int:
     options = parser.parse_args(argv)
     overrides = {"data_dir": str(options.data_dir)} if options.data_dir else {}
     settings = load_settings(options.settings, overrides)
+    names = TIERS if options.tier == "all" else (options.tier,)
+    rolled = with_cluster(settings, lambda spread: roll(settings, names, spread))
+    for tier, rows in rolled.items():
+        print(f"{tier}: {rows:,} rows added")
+    return 0
+
+
+def with_cluster(settings: Settings, job: Callable[[Spread], Result]) -> Result:
+    """What `job` gives, handed a way to spread work over the cluster of the settings (or the one
+    that submitted this job), and disconnected from it afterwards."""
     from cluster.connection import connect, disconnect
 
     def spread(settings: Settings, work: Work, items: list[Item]) -> list[Outcome]:
@@ -108,12 +121,9 @@ def main(argv: list[str] | None = None) -> int:
         return spread_with_ray(settings, work, items)
 
     try:
-        rolled = roll(settings, TIERS if options.tier == "all" else (options.tier,), spread)
+        return job(spread)
     finally:
         disconnect()
-    for tier, rows in rolled.items():
-        print(f"{tier}: {rows:,} rows added")
-    return 0
 
 
 def warm_work(settings: Settings, venue_id: str, match_id: str) -> Manifest | None:
