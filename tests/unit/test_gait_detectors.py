@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from models.gait.rows import (
@@ -48,16 +48,23 @@ def trunk_at(hz, phase=0.0, **motion):
 
 
 @settings(max_examples=25, deadline=None)
+@example(0.5, 0.5, 0)
 @given(st.floats(0.42, 1.8), st.floats(0, 0.99), st.integers(0, 10**6))
 def test_the_same_walk_gives_the_same_strikes_at_any_rate_and_mounting(stride_s, phase, seed):
-    plain = feet_at(100, stride_s=stride_s)
-    strikes = int((18.0 - 0.05) / stride_s + 0.05)
-    assert abs(len(plain.t_strike_ns) - strikes) <= 1
+    # The stream may end between a strike and its certainty: judged up to a moment of mere swing.
+    strides = int(16.5 / stride_s)
+    until_ns = times(2.0 + (strides + 0.75) * stride_s)
+
+    def before_the_end(found):
+        return (t_ns[t_ns < until_ns] for t_ns in (found.t_strike_ns, found.t_toe_ns))
+
+    strikes, toes = before_the_end(feet_at(100, stride_s=stride_s))
+    assert abs(len(strikes) - strides) <= 1
     for hz in RATES:
-        found = feet_at(hz, phase, rotation(seed), stride_s=stride_s)
-        assert len(found.t_strike_ns) == len(plain.t_strike_ns)
-        assert np.abs(found.t_strike_ns - plain.t_strike_ns).max() <= 5_000_000
-        assert np.abs(found.t_toe_ns - plain.t_toe_ns).max() <= 5_000_000
+        others, other_toes = before_the_end(feet_at(hz, phase, rotation(seed), stride_s=stride_s))
+        assert len(others) == len(strikes)
+        assert np.abs(others - strikes).max() <= 5_000_000
+        assert np.abs(other_toes - toes).max() <= 5_000_000
 
 
 @settings(max_examples=25, deadline=None)
@@ -66,11 +73,11 @@ def test_the_same_walk_gives_the_same_trunk_steps_at_any_rate(step_s, phase, siz
     found = [trunk_at(hz, phase, step_s=step_s, size_mps2=size_mps2) for hz in (50, *RATES)]
     assert abs(len(found[1]) - 18.0 / step_s) <= 4
     np.testing.assert_allclose(np.diff(found[1][3:]) * 1e-9, step_s, atol=0.021)
-    for other in found:
-        # The stream may end between the top of a step and its certainty.
-        n = min(len(other), len(found[1]))
-        assert n >= max(len(other), len(found[1])) - 1
-        assert np.abs(other[:n] - found[1][:n]).max() <= 10_000_000
+    # The ramp at the start and the end of the stream leave open whether a step still is one.
+    for one, other in ((a, b) for a in found for b in found):
+        sure = one[(one > times(4.0)) & (one < times(19.0))]
+        nearest = np.abs(sure[:, None] - other[None, :]).min(axis=1)
+        assert nearest.max() <= 10_000_000
 
 
 def walkers(hz=100):
