@@ -20,7 +20,7 @@ import psutil
 
 ROOT = Path(__file__).resolve().parents[2]
 EVERY_S = 10.0
-START_S = 240
+START_S = 420
 """So long may starting and ending take beside the play."""
 GROWTH_PER_HOUR = 0.05
 
