@@ -47,9 +47,12 @@ class Rows:
 
     def take(self, rows: NDArray[np.intp] | NDArray[np.bool_] | slice) -> "Rows":
         """Copies of the rows selected, in that order (views for a slice)."""
-        values = self.values[:, rows] if isinstance(rows, slice) else _columns(self.values, rows)
-        columns: list[Any] = [getattr(self, name)[rows] for name, _ in COLUMNS]
-        return _rows(self.kind, columns, values)
+        if isinstance(rows, slice):
+            views: list[Any] = [getattr(self, name)[rows] for name, _ in COLUMNS]
+            return _rows(self.kind, views, self.values[:, rows])
+        index = np.flatnonzero(rows) if rows.dtype == np.bool_ else rows
+        columns: list[Any] = [getattr(self, name).take(index) for name, _ in COLUMNS]
+        return _rows(self.kind, columns, self.values.take(index, axis=1))
 
     def block(self) -> SampleBlock:
         """These rows as a sample block, sharing memory."""
@@ -57,13 +60,6 @@ class Rows:
             self.kind, self.device, self.boot, self.seq, self.t_ns, self.t_ingest_ns, self.flags,
             self.values,
         )
-
-
-def _columns(
-    values: NDArray[np.float32], rows: NDArray[np.intp] | NDArray[np.bool_]
-) -> NDArray[np.float32]:
-    index = np.flatnonzero(rows) if rows.dtype == np.bool_ else rows
-    return np.take(values, index, axis=1)
 
 
 def no_rows(kind: Kind) -> Rows:

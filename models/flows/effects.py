@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 
 from models.events import catalog as C  # noqa: N812
 from models.events.envelope import Event
-from models.flows import layout as L  # noqa: N812
 from models.flows.config import ALGO_VERSION, FlowConfig
 from models.flows.limits import Limits
-from models.flows.states import StateRows, describe, is_whole
+from models.flows.state_columns import BALL, PERSON
+from models.flows.states import StateRows, describe
 from models.flows.tables import (
     N_EVENTS,
     N_FATIGUE,
@@ -76,18 +76,17 @@ class EffectBuilder:
         self.parts: list[list[NDArray[Any]]] = [[] for _ in range(10)]
 
     def drain(self, out: Outputs) -> None:
-        """Take what is in `out` and empty it."""
+        """Take over what is in `out`: nothing else may be written to its buffers after this."""
         counts = (N_EVENTS, N_EVENTS, N_STATES, N_STATES, N_FINALS, N_FINALS, N_WINDOWS, N_WINDOWS,
                   N_FATIGUE, N_FATIGUE)
         buffers: tuple[NDArray[Any], ...] = out[1:]
         for part, buffer, count in zip(self.parts, buffers, counts, strict=True):
             if out.n[count]:
-                part.append(buffer[: out.n[count]].copy())
-        out.n[:] = 0
+                part.append(buffer[: out.n[count]])
 
     def build(self) -> FlowEffects:
         """The effects, in an order that does not depend on how the work was split."""
-        whole = [np.concatenate(part) if part else None for part in self.parts]
+        whole = [_joined(part) for part in self.parts]
         pairs = list(zip(whole[::2], whole[1::2], strict=True))
         self.parts = [[] for _ in range(10)]
         events = self._events(*pairs[0])
@@ -140,16 +139,14 @@ class EffectBuilder:
         if head is None or body is None:
             return []
         found = []
-        ball = self.ball[head[:, 1]]
-        for mask, names in ((~ball, L.PERSON_COLUMNS), (ball, L.BALL_COLUMNS)):
-            if not mask.any():
-                continue
-            mine, values = head[mask], body[mask]
-            order = np.lexsort((mine[:, 1], mine[:, 0]))
-            table = np.ascontiguousarray(values[order, : len(names)].T)
-            columns = {name: _column(name, table[at]) for at, name in enumerate(names)}
-            subject = mine[order, 1].astype(np.int32)
-            found.append(StateRows(mine[order, 0], subject, columns, final, self.metadata))
+        order = np.lexsort((head[:, 1], head[:, 0]))
+        ball = self.ball[head[order, 1]]
+        for rows, columns in ((order[~ball], PERSON), (order[ball], BALL)):
+            if len(rows):
+                mine = head[rows]
+                subject = mine[:, 1].astype(np.int32)
+                table = columns.of(body, rows)
+                found.append(StateRows(mine[:, 0].copy(), subject, table, final, self.metadata))
         return found
 
     def _windows(self, head: Rows, body: Rows) -> list[NetWindow]:
@@ -157,7 +154,7 @@ class EffectBuilder:
             return []
         return [
             NetWindow("event", s, t_ns, self._event_id(s, seq) if seq >= 0 else "", data)
-            for (s, t_ns, seq), data in zip(head.tolist(), body, strict=True)
+            for (s, t_ns, seq), data in zip(head.tolist(), body.copy(), strict=True)
         ]
 
     def _event_id(self, s: int, seq: int) -> str:
@@ -178,11 +175,12 @@ def _fatigue_windows(head: Rows, body: Rows) -> list[NetWindow]:
         return []
     return [
         NetWindow("fatigue", s, t_ns, "", data)
-        for (s, t_ns), data in zip(head.tolist(), body, strict=True)
+        for (s, t_ns), data in zip(head.tolist(), body.copy(), strict=True)
     ]
 
 
-def _column(name: str, values: NDArray[np.float64]) -> NDArray[np.float64] | NDArray[np.int32]:
-    return values.astype(np.int32) if is_whole(name) else values
-
-
+def _joined(part: list[NDArray[Any]]) -> Rows:
+    """The rows of all buffers in one array; a view where one buffer held them all."""
+    if len(part) > 1:
+        return np.concatenate(part)
+    return part[0] if part else None

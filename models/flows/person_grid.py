@@ -24,7 +24,7 @@ BALL_SEEN_NS = 1_000_000_000
 BALL_CAP_M = 60.0
 
 
-@njit(cache=True)
+@njit(cache=True, inline="always")
 def fill_slots(
     f: NDArray[np.float64], i: NDArray[np.int64], ring: NDArray[np.float32], x_m: float, y_m: float,
     ball: Fixes, at: int, at_end: int, t_ns: int,
@@ -42,16 +42,16 @@ def fill_slots(
             f[L.BALL_X] = ball.x_m[at]
             f[L.BALL_Y] = ball.y_m[at]
             at += 1
-        row = ring[slot % L.RING]
+        row = slot % L.RING
         live = 1.0 if now - i[L.T_IMU] <= HOLD_NS else 0.0
         for axis in range(6):
-            row[axis] = f[L.HELD0 + axis] * live
-        row[6] = f[L.SPEED]
-        row[7] = f[L.ACCEL]
-        row[8] = BALL_CAP_M
+            ring[row, axis] = f[L.HELD0 + axis] * live
+        ring[row, 6] = f[L.SPEED]
+        ring[row, 7] = f[L.ACCEL]
+        ring[row, 8] = BALL_CAP_M
         if i[L.T_BALL] != L.NONE_NS and now - i[L.T_BALL] <= BALL_SEEN_NS:
             dx, dy = f[L.BALL_X] - x_m, f[L.BALL_Y] - y_m
-            row[8] = min(sqrt(dx * dx + dy * dy), BALL_CAP_M)
+            ring[row, 8] = min(sqrt(dx * dx + dy * dy), BALL_CAP_M)
         slot += 1
     if slot <= i[L.PEND_NEXT] and slot * GRID_NS < t_ns:
         slot = -(-t_ns // GRID_NS)

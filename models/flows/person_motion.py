@@ -29,7 +29,7 @@ WINDOW_AFTER = 127
 """Grid slots of an event window after its peak."""
 
 
-@njit(cache=True)
+@njit(cache=True, inline="always")
 def take_motion(
     f: NDArray[np.float64], i: NDArray[np.int64], bins: NDArray[np.float64], cfg: FlowConfig,
     t_ns: int, row: NDArray[np.float32], j: int,
@@ -155,7 +155,7 @@ def _impact_trigger(
     i[L.ASK_NEAR] = 1
 
 
-@njit(cache=True)
+@njit(cache=True, inline="always")
 def _jump(
     f: NDArray[np.float64], i: NDArray[np.int64], cfg: FlowConfig, t_ns: int, size: float,
     peak: float,

@@ -44,7 +44,7 @@ def feet_heard(i: NDArray[np.int64], t_ns: int) -> bool:
     return bool(heard != L.NONE_NS and t_ns - heard <= FEET_LOST_NS)
 
 
-@njit(cache=True)
+@njit(cache=True, inline="always")
 def take_trunk(
     f: NDArray[np.float64], i: NDArray[np.int64], impact_g: float, t_ns: int, size_g: float
 ) -> None:

@@ -61,7 +61,7 @@ _CELLS_I: Final = PEAK_I
 TRUNK_I: Final = _CELLS_I + CELL_I
 
 
-@njit(cache=True)
+@njit(cache=True, inline="always")
 def peak_step(
     f: NDArray[np.float64], o: int, i: NDArray[np.int64], q: int, t_ns: int, y: float
 ) -> bool:
@@ -99,7 +99,7 @@ def peak_step(
     return True
 
 
-@njit(cache=True)
+@njit(cache=True, inline="always")
 def trunk_step(
     f: NDArray[np.float64], o: int, i: NDArray[np.int64], q: int, t_ns: int, size_mps2: float
 ) -> bool:
@@ -122,7 +122,7 @@ def trunk_step(
     return found
 
 
-@njit(cache=True)
+@njit(cache=True, inline="always")
 def _cell(
     f: NDArray[np.float64], o: int, i: NDArray[np.int64], q: int, t_ns: int, y: float
 ) -> bool:

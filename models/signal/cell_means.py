@@ -22,7 +22,7 @@ LIVE, T_AT, T_CELL = range(CELL_I)
 GOES_ON, STARTS, OLD = range(3)
 
 
-@njit(cache=True)
+@njit(cache=True, inline="always")
 def begin_sample(
     f: NDArray[np.float64], o: int, i: NDArray[np.int64], q: int, channels: int, t_ns: int
 ) -> int:
@@ -47,7 +47,7 @@ def begin_sample(
     return STARTS
 
 
-@njit(cache=True)
+@njit(cache=True, inline="always")
 def next_mean(
     f: NDArray[np.float64], o: int, i: NDArray[np.int64], q: int, channels: int, t_ns: int
 ) -> bool:

@@ -34,7 +34,7 @@ def _poles(cutoff_hz: float, rate_hz: float) -> tuple[float, float, float]:
     return norm, a1, (1.0 - _DAMPING * warped + warped * warped) * norm
 
 
-@njit(cache=True)
+@njit(cache=True, inline="always")
 def section_step(
     section: NDArray[np.float64], f: NDArray[np.float64], at: int, x: float
 ) -> float:

@@ -7,7 +7,7 @@ m/s^2 with gravity in the body frame. GNSS latitude and longitude are turned int
 while decoding (`models.telemetry.geo`), because float32 degrees are only good to about a metre.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
@@ -46,10 +46,11 @@ class KindSpec:
     kind: Kind
     channels: tuple[Channel, ...]
     max_rate_hz: float
+    names: tuple[str, ...] = field(init=False)
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        return tuple(channel.name for channel in self.channels)
+    def __post_init__(self) -> None:
+        names = tuple(channel.name for channel in self.channels)
+        object.__setattr__(self, "names", names)
 
     def index(self, name: str) -> int:
         """Row of channel `name` in `SampleBlock.values`; ValueError if the kind has none."""
