@@ -9,8 +9,8 @@ line of counter and time, while a step of its clock does. Three rules follow:
     bound     the corrected delay is impossible (future; or older than the late bound, of a sensor
               that is not on its line: one that is was only held back): corrected to the lowest
               offset seen
-    envelope  the lowest delay of a whole second leaves +-`SKEW_NS` for long enough: corrected to it;
-              a delay that falls by as much from second to second is a queue that is being emptied
+    envelope  the lowest delay of a whole second leaves +-`SKEW_NS` for long enough: corrected to
+              it; one that falls as much in that time is that of a queue being emptied
 
 Steps and bounds need `CONFIRM_ROWS` rows that agree over `CONFIRM_NS` of arrival time: one corrupt
 timestamp, or one corrupt packet, moves no clock. Errors below `SMALL_NS` are left as they are.
@@ -40,7 +40,7 @@ CLOCK_WIDTH: Final = 18
 (
     OFFSET, LINED, T_REF, COUNT_REF, O_REF, BOOT, SEEN, CAND_N, CAND_SINCE, CAND_O, CAND_LOW,
     CAND_STEP, BUCKET_END, BUCKET_LOW, HIGH_N, YOUNG_UNTIL, CHANGES,
-    LAST_LOW,
+    FIRST_LOW,
 ) = range(CLOCK_WIDTH)
 
 
@@ -70,9 +70,10 @@ def _envelope(c: NDArray[np.int64], row: Whole, t_ingest: Whole, offset: Whole) 
         low = c[row, BUCKET_LOW]
         delay = low - c[row, OFFSET]
         if delay > SKEW_NS:
-            falling = c[row, HIGH_N] > 0 and low < c[row, LAST_LOW] - SKEW_NS
-            c[row, HIGH_N] = 1 if falling else c[row, HIGH_N] + 1
-            c[row, LAST_LOW] = low
+            if c[row, HIGH_N] == 0 or low < c[row, FIRST_LOW] - SKEW_NS:
+                c[row, HIGH_N] = 0
+                c[row, FIRST_LOW] = low
+            c[row, HIGH_N] += 1
             needed = YOUNG_BUCKETS if t_ingest < c[row, YOUNG_UNTIL] else OLD_BUCKETS
             if c[row, HIGH_N] >= needed:
                 _adopt(c, row, low)

@@ -1,7 +1,8 @@
 """A cluster of three nodes on this machine and a match played on it: what node faults are tried on.
 
-`python -m tests.e2e.faults_nodes FOLDER MINUTES SPEED PORT`: a head and two edge nodes with the tuned
-settings of the cluster files, the GCS on a RocksDB of its own, kept up as an init system would.
+`python -m tests.e2e.faults_nodes FOLDER MINUTES SPEED PORT`: a head and two edge nodes with the
+tuned settings of the cluster files, the GCS on a RocksDB of its own, kept up as an init system
+would.
 Writes FOLDER/nodes.json (role -> pid of the raylet) and FOLDER/report.json; exit code of the run.
 """
 
@@ -31,19 +32,18 @@ def main(folder: Path, minutes: float, speed: float, port: int) -> int:
 
     cluster = Cluster()
     stop = threading.Event()
+    ports = {"head": {"gcs_server_port": port + 1, "dashboard_port": port + 2}}
     try:
         nodes = [
             cluster.add_node(
                 num_cpus=4, node_ip_address=LOOPBACK, labels={"touchline.io/role": role},
-                include_dashboard=False, object_store_memory=100_000_000,
-                **({"gcs_server_port": port + 1, "dashboard_port": port + 2} if role == "head" else {}),
+                include_dashboard=False, object_store_memory=100_000_000, **ports.get(role, {}),
             )
             for role in ROLES
         ]
         keeper = threading.Thread(target=_keep_gcs, args=(nodes[0], stop), daemon=True)
         keeper.start()
-        pids = {f"{role}-{n}": _pid(node) for n, (role, node) in enumerate(zip(
-            ROLES, nodes, strict=True))}
+        pids = {f"{role}-{n}": _pid(nodes[n]) for n, role in enumerate(ROLES)}
         (folder / "nodes.json").write_text(json.dumps(pids))
         return _play(settings_of(folder, cluster.address, minutes, speed, port), folder)
     finally:

@@ -14,7 +14,8 @@ def main() -> int:
     if not newest:
         print(f"no figures in {figures_path()}: run the fault tests first", file=sys.stderr)
         return 2
-    print("| fault | recovery s | target s | lost | doubled | load | |\n|---|---|---|---|---|---|---|")
+    print("| fault | recovery s | target s | lost | doubled | load | |")
+    print("|---|---|---|---|---|---|---|")
     bad = 0
     for fault, one in newest.items():
         target = one["target_s"]

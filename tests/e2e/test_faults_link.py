@@ -1,11 +1,10 @@
-"""Faults of delivery at a real stadium on a real log: an uplink that is away, clocks, order, doubles.
+"""Faults of delivery at a real stadium on a real log: uplink, clocks, order, doubles.
 
 Time is the test's own, so that minutes take seconds; the gateway keeps what is not acknowledged.
 """
 
 import random
 from collections import Counter, deque
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +36,7 @@ TAGS = ("tag_0", "tag_1")
 
 
 class Venue:
-    """A stadium whose gateway offers packets in order and keeps those that are to be tried again."""
+    """A stadium whose gateway offers packets in order and keeps what is to be tried again."""
 
     def __init__(self, root: Path, late_bound_ms: int, link: Any = None) -> None:
         self.wall, self.log = Wall(START_NS), SqliteLog(root / "log")
@@ -110,10 +109,9 @@ class Venue:
 
 
 @pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """A caller does not wait in real time for a link that is away in the test's time."""
     monkeypatch.setattr("actors.sources.push.ANSWER_TIMEOUT_S", 0.001)
-    yield
 
 
 def packets_at(k: int, skew_ns: dict[str, int] | None = None) -> list[Packet]:

@@ -78,14 +78,14 @@ def test_a_batch_that_was_held_back_for_fifteen_seconds_is_late_not_skewed() -> 
     assert kernel.account().rejected == {}
 
 
-@pytest.mark.parametrize("outage_s", [15, 45])
+@pytest.mark.parametrize(("outage_s", "step_ms"), [(15, 5), (45, 5), (10, 8)])
 def test_what_an_outage_has_held_back_is_late_however_long_catching_up_takes(
-    outage_s: int,
+    outage_s: int, step_ms: int
 ) -> None:
     n = 12_000
     true = T0 + np.arange(n) * 10 * MS
     back = T0 + (5 + outage_s) * SECOND
-    queued = back + (np.arange(n) - 500) * 5 * MS  # caught up with at twice the rate
+    queued = back + (np.arange(n) - 500) * step_ms * MS
     arrival = np.where(np.arange(n) < 500, true, np.maximum(true, queued)) + 20 * MS
     block = block_of(
         Kind.IMU, 0, np.arange(n), true, walk(n, np.random.default_rng(3), 1.0), arrival

@@ -161,3 +161,35 @@ def test_a_damaged_state_refuses_writers_but_not_readers(whole: Path) -> None:
     with pytest.raises(LogError, match="state"):
         log.append(TOPIC, [Record("edge", RECORDS, 0, b"")], 0)
     assert len(read_all(log)) == RECORDS
+
+
+@pytest.mark.faults
+@pytest.mark.timeout(3000)
+@pytest.mark.parametrize("part", range(4))
+def test_a_flipped_bit_at_every_offset_of_a_segment_is_skipped_exactly(
+    whole: Path, part: int
+) -> None:
+    (_, victim, *_), (_, hit, *_) = segments(whole), ranges(whole)
+    content, rng = victim.read_bytes(), random.Random(part)
+    for place in range(part, len(content), 4):
+        flipped = bytearray(content)
+        flipped[place] ^= 1 << rng.randrange(8)
+        victim.write_bytes(flipped)
+        forget_damage(whole)
+        assert check(whole) <= set(range(*hit)), place
+
+
+@pytest.mark.faults
+@pytest.mark.timeout(3000)
+def test_torn_at_every_offset_a_segment_loses_only_its_own_records(whole: Path) -> None:
+    victim, content = segments(whole)[1], segments(whole)[1].read_bytes()
+    for size in range(0, len(content), 5):
+        victim.write_bytes(content[:size])
+        forget_damage(whole)
+        assert check(whole) <= set(range(*ranges(whole)[1])), size
+
+
+def forget_damage(root: Path) -> None:
+    """What earlier readers have found is of another file."""
+    for path in root.glob("*/control.db*"):
+        path.unlink()
