@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 KERNELS := $(VENV)/.kernels
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint unit ray e2e sim bench bench-peers clean
+.PHONY: help setup demo test lint unit ray e2e sim faults bench bench-peers clean
 
 help:  ## What can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -45,6 +45,11 @@ ray: setup  ## Tests on one local Ray cluster
 
 e2e: setup  ## Tests of real processes, HTTP and browser
 	$(PY) -m pytest tests/e2e $(ARGS)
+
+faults: setup  ## Every fault test, the long ones too, and how long each fault lasted
+	$(PY) -m pytest tests/e2e/test_faults_*.py tests/unit/test_eventlog_*.py \
+		-m "faults or not faults" $(ARGS)
+	@$(PY) -m tests.e2e.faults_report
 
 bench: setup  ## Throughput, latency, CPU per stage and memory, as JSON (ARGS="--quick")
 	@$(PY) -m tests.bench.run $(ARGS)

@@ -68,7 +68,7 @@ def kill(victim: psutil.Process, run_pid: int) -> int:
     """kill -9, of a process that descends from the run and of no other; ns at which it was gone."""
     assert run_pid in {parent.pid for parent in victim.parents()}
     victim.send_signal(signal.SIGKILL)
-    until(lambda: _gone(victim), f"the end of {victim.pid}")
+    until(lambda: gone(victim), f"the end of {victim.pid}")
     return time.time_ns()
 
 
@@ -82,7 +82,8 @@ def kill_in_mid_batch(victim: psutil.Process, run_pid: int) -> int:
     return kill(victim, run_pid)
 
 
-def _gone(victim: psutil.Process) -> bool:
+def gone(victim: psutil.Process) -> bool:
+    """Whether a process has ended, waited for by its parent or not."""
     try:
         return victim.status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:

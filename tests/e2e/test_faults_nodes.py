@@ -21,7 +21,7 @@ from tests.e2e.live_world import free_ports
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(1200)]
 ROOT = Path(__file__).resolve().parents[2]
-MINUTES, SPEED, LIMIT_S = 6, 3, 600
+MINUTES, SPEED, LIMIT_S = 4, 3, 600
 TELEMETRY, EVENTS = telemetry_topic(VENUE), events_topic(VENUE)
 DETACHED = (faults.STADIUM, faults.WORKER, faults.COORDINATOR, "ray::TwinStore",
             "ray::SupervisorShell")
@@ -111,9 +111,9 @@ def kill_node(run: Nodes, log: faults.Log) -> float:
     since = log.ends()[TELEMETRY]
     t_ns = faults.kill(raylet, run.process.pid)
     seconds = log.seconds_until(TELEMETRY, t_ns, since)
-    if stadium.is_running():
-        stadium.resume()
-    time.sleep(2.0)
+    assert stadium.status() == psutil.STATUS_STOPPED, "the orphan is still there to wake up"
+    stadium.resume()
+    faults.until(lambda: faults.gone(stadium), "the end of the orphan")
     return seconds
 
 
