@@ -213,24 +213,28 @@ def test_five_percent_doubles_and_ten_percent_out_of_order_change_nothing(
     assert venue.verdicts == {"none": 2 * turns, "duplicate": doubles}
 
 
-@pytest.mark.parametrize("skew_s", [300, -300])
-def test_a_device_whose_clock_is_five_minutes_off_is_corrected_and_told(
-    tmp_path: Path, skew_s: int
+@pytest.mark.parametrize(
+    ("who", "skew_s"), [("device", 300), ("device", -300), ("gateway", 300), ("gateway", -300)]
+)
+def test_a_clock_that_is_five_minutes_off_is_corrected_and_told(
+    tmp_path: Path, who: str, skew_s: int
 ) -> None:
+    """A gateway that stamps for its devices is wrong for all of them."""
+    wrong = TAGS if who == "gateway" else TAGS[1:]
     venue, turns = Venue(tmp_path, late_bound_ms=30_000), 200
     for k in range(turns):
-        venue.spool.extend(packets_at(k, {"tag_1": skew_s * SECOND}))
+        venue.spool.extend(packets_at(k, dict.fromkeys(wrong, skew_s * SECOND)))
         venue.turn(START_NS + (k + 1) * STEP_NS + 20 * MS)
     account = venue.end()
     telemetry = venue.rows(names.telemetry_topic(VENUE))
     refused = sum(account["rejected"].values())
     missing = every_row(turns) - telemetry.keys()
     note(
-        f"device clock {skew_s:+d} s", 0.0, len(missing) - refused,
+        f"{who} clock {skew_s:+d} s", 0.0, len(missing) - refused,
         telemetry.total() - len(telemetry), refused_until_known=refused,
     )
-    assert {tag for tag, _ in missing} <= {"tag_1"}
-    assert len(missing) == refused < 5 * 20
+    assert {tag for tag, _ in missing} <= set(wrong)
+    assert len(missing) == refused < len(wrong) * 5 * 20
     assert telemetry.total() == len(telemetry)
     events = [s.record.payload for s in records(venue.log, names.events_topic(VENUE))]
-    assert sum(b"clock_fault" in payload for payload in events) == 1
+    assert sum(b"clock_fault" in payload for payload in events) == len(wrong)

@@ -106,21 +106,24 @@ def test_a_bit_of_a_page_is_put_right_where_only_one_explains_the_checksum(left:
     assert right > 0.75 * len(places)
 
 
-def flip_at(hit: Callable[[bytes], Path], content: bytes, places: range) -> int:
-    rng, worst = random.Random(9), 0
+def flip_at(hit: Callable[[bytes], Path], content: bytes, places: range) -> None:
+    """What is put right to the last byte needs no further look."""
+    rng = random.Random(9)
     for place in places:
-        found, damaged, end = check(hit(flipped(content, place, rng.randrange(8))))
+        bad = flipped(content, place, rng.randrange(8))
+        mended = mend(bad)
+        if mended is not None and mended.content == content:
+            continue
+        found, damaged, end = check(hit(bad))
         assert end == RECORDS, place
         assert len(found) + len(damaged) == RECORDS
-        worst = max(worst, len(damaged))
-    return worst
 
 
 def test_a_flipped_bit_anywhere_loses_no_record_unheard(
     left: Path, hit: Callable[[bytes], Path]
 ) -> None:
     content = content_of(left)
-    flip_at(hit, content, range(3, len(content), 397))
+    flip_at(hit, content, range(3, len(content), 101))
 
 
 @pytest.mark.faults
