@@ -10,6 +10,7 @@ import json
 import os
 import secrets
 import shutil
+import signal
 import sys
 import tempfile
 import threading
@@ -26,6 +27,7 @@ LOOPBACK = "127.0.0.1"
 
 
 def main(folder: Path, minutes: float, speed: float, port: int) -> int:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     temporary = Path(tempfile.mkdtemp(prefix="tl-", dir="/tmp"))  # Unix sockets need short paths
     _environment(folder, temporary)
     from ray.cluster_utils import Cluster

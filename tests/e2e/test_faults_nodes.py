@@ -21,7 +21,7 @@ from tests.e2e.live_world import free_ports
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(1200)]
 ROOT = Path(__file__).resolve().parents[2]
-MINUTES, SPEED, LIMIT_S = 4, 3, 600
+MINUTES, SPEED, LIMIT_S = 3, 3, 600
 TELEMETRY, EVENTS = telemetry_topic(VENUE), events_topic(VENUE)
 DETACHED = (faults.STADIUM, faults.WORKER, faults.COORDINATOR, "ray::TwinStore",
             "ray::SupervisorShell")
@@ -113,7 +113,7 @@ def kill_node(run: Nodes, log: faults.Log) -> float:
     seconds = log.seconds_until(TELEMETRY, t_ns, since)
     assert stadium.status() == psutil.STATUS_STOPPED, "the orphan is still there to wake up"
     stadium.resume()
-    faults.until(lambda: faults.gone(stadium), "the end of the orphan")
+    time.sleep(3.0)  # in which it would write, were it not refused
     return seconds
 
 
