@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 KERNELS := $(VENV)/.kernels
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint unit ray e2e sim bench bench-peers soak clean
+.PHONY: help setup demo test lint unit ray e2e sim faults bench bench-peers soak clean
 
 help:  ## What can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -49,6 +49,11 @@ e2e: setup  ## Tests of real processes, HTTP and browser
 SEEDS ?= 10000
 sim: setup  ## The distributed core under seeded faults (SEEDS=10000; a failing seed tells its story)
 	@$(PY) -m tests.sim.run --seeds $(SEEDS) $(ARGS)
+
+faults: setup  ## Every fault test, the long ones too, and how long each fault lasted
+	$(PY) -m pytest tests/e2e/test_faults_*.py tests/unit/test_eventlog_*.py \
+		-m "faults or not faults" $(ARGS)
+	@$(PY) -m tests.e2e.faults_report
 
 bench: setup  ## Throughput, latency, CPU per stage and memory, as JSON (ARGS="--quick")
 	@$(PY) -m tests.bench.run $(ARGS)

@@ -22,24 +22,34 @@ from models.errors import ConfigError
 LOOPBACK: Final = "127.0.0.1"
 _MIN_CPUS: Final = 4
 _JOB_CONFIG: Final = "RAY_JOB_CONFIG_JSON_ENV_VAR"
-_ENVIRONMENT: Final = {
-    "RAY_AUTH_MODE": "token",
-    "RAY_USAGE_STATS_ENABLED": "0",
+TUNED: Final = {
     # A request that no node can ever satisfy fails at once and does not hang in silence.
     "RAY_enable_infeasible_task_early_exit": "true",
-    # Zero GPUs asked for does not mean that the devices are hidden; silences a warning per actor.
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     # A dead HTTP proxy is replaced within 3 s, not 30.
     "RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "0.5",
     "RAY_SERVE_PROXY_HEALTH_CHECK_TIMEOUT_S": "1",
+}
+"""What Ray is told wherever it is started: here, and on every node of the cluster files."""
+TUNED_NODES: Final = {
+    # A dead node is noticed within 4 s, not 14.
+    "RAY_health_check_period_ms": "500",
+    "RAY_health_check_timeout_ms": "1000",
+    "RAY_health_check_failure_threshold": "3",
+}
+"""What the nodes of a cluster are told besides. Not a cluster of one machine: that one ends with
+its only raylet, and quick checks would only take a busy laptop for a dead one."""
+_ENVIRONMENT: Final = {
+    **TUNED,
+    "RAY_AUTH_MODE": "token",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    # Zero GPUs asked for does not mean that the devices are hidden; silences a warning per actor.
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
 _LOCAL_ENVIRONMENT: Final = {
     # The switch by which Ray's processes stay on the loopback address, as on a desktop: without it
     # Ray turns 127.0.0.1 into the address of the network card.
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
 }
-# Raylet health checks are tuned in the cluster files, not here: a cluster of one machine dies with
-# its only raylet, and quick checks would only take a busy laptop for a dead one.
 
 
 def connect(settings: Settings) -> None:

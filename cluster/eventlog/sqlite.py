@@ -29,6 +29,7 @@ from typing import Any, Final
 from cluster.eventlog.port import Record, StoredRecord, TopicInfo
 from cluster.eventlog.sqlite_control import Control
 from cluster.eventlog.sqlite_folder import Segment, TopicFolder, segment_name, topics_in
+from cluster.eventlog.sqlite_lock import LogLock
 from cluster.eventlog.sqlite_plan import (
     Plan,
     epoch_key,
@@ -62,8 +63,9 @@ _INHERITED: Final[list[object]] = []
 class _Local:
     """What belongs to one process: connections, listings, locks."""
 
-    def __init__(self) -> None:
+    def __init__(self, root: Path) -> None:
         self.pid = os.getpid()
+        self.lock = LogLock(root)
         self.pool = ConnectionPool()
         self.reader = SegmentReader(self.pool)
         self.control = Control(self.pool)
@@ -189,7 +191,9 @@ class SqliteLog:
 
     def close(self) -> None:
         """See `EventLog.close`. A later call opens what it needs again."""
-        self._mine().pool.close()
+        local = self._mine()
+        local.pool.close()
+        local.lock.leave()
 
     # ------------------------------------------------------------------ writing
 
@@ -266,6 +270,7 @@ class SqliteLog:
     def _writing(self, topic: str) -> Iterator[None]:
         # Threads of one process queue here, where waiting is cheap, and not in SQLite's back-off.
         local = self._mine()
+        local.lock.enter(create=True)
         with local.guard:
             lock = local.locks.setdefault(topic, threading.Lock())
         with lock:
@@ -317,7 +322,10 @@ class SqliteLog:
         if self._local is None or self._local.pid != os.getpid():
             # Closing inherited connections here would meddle with the locks of the parent.
             _INHERITED.append(self._local)
-            self._local = _Local()
+            self._local = _Local(self._root)
+        if not self._local.lock.held:
+            with _as_log_error("lock"):
+                self._local.lock.enter()
         return self._local
 
 

@@ -167,6 +167,6 @@ def topics_in(root: Path) -> list[str]:
 
 def remove_database(path: Path) -> None:
     """Delete a database file and its companions; missing ones are fine."""
-    for suffix in ("", "-wal", "-shm", "-journal"):
+    for suffix in ("", "-wal", "-shm", "-journal", "-wal.damaged"):
         with suppress(FileNotFoundError):
             os.unlink(f"{path}{suffix}")

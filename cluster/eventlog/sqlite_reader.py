@@ -15,6 +15,8 @@ from cluster.eventlog.sqlite_folder import Segment
 from cluster.eventlog.sqlite_pool import ConnectionPool
 from cluster.eventlog.sqlite_rows import RANGE, DamageError, is_damage, read_end, record_of
 
+ERRORS: Final = (sqlite3.Error, UnicodeDecodeError)
+"""What damaged content may raise; `is_damage` tells it from trouble with access."""
 _PROBE_SCHEMA: Final = "SELECT offset FROM records LIMIT 0"
 _NEWEST: Final = "SELECT max(offset) FROM records"
 
@@ -49,7 +51,7 @@ class SegmentReader:
         try:
             with self._pool.lease(segment.path, "read") as connection:
                 return read_end(connection)
-        except (sqlite3.Error, DamageError) as error:
+        except (*ERRORS, DamageError) as error:
             if not is_damage(error):
                 raise
         # The state is damaged: the records themselves still tell.
@@ -84,7 +86,7 @@ class SegmentReader:
                     _collect(connection, records, (offset, end, limits.records), limits.bytes)
                 except DamageError as error:
                     return records, str(error)
-        except sqlite3.Error as error:
+        except ERRORS as error:
             if not is_damage(error):
                 raise
             return records, "unreadable"
@@ -99,7 +101,7 @@ class SegmentReader:
                     if rows and _is_good(rows[0], offset):
                         break
                     offset += 1
-        except sqlite3.Error as error:
+        except ERRORS as error:
             if not is_damage(error):
                 raise
             return end
@@ -130,7 +132,7 @@ def _attempt(
     """The rows of a query, None where damage prevents it."""
     try:
         return connection.execute(query, parameters).fetchall()
-    except sqlite3.Error as error:
+    except ERRORS as error:
         if not is_damage(error):
             raise
         return None

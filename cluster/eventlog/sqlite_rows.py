@@ -54,7 +54,8 @@ class DamageError(Exception):
 
 def is_damage(error: Exception) -> bool:
     """Whether an error speaks of damaged content (skip it) rather than of trouble (stop)."""
-    if isinstance(error, DamageError):
+    # SQLite quotes what it cannot parse, and damaged text cannot be decoded.
+    if isinstance(error, DamageError | UnicodeDecodeError):
         return True
     code = getattr(error, "sqlite_errorcode", None)
     return isinstance(error, sqlite3.Error) and (

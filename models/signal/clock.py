@@ -6,9 +6,11 @@ line of counter and time, while a step of its clock does. Three rules follow:
 
     step      time leaves the counter's line, and the offset jumps by the opposite: corrected by
               exactly that jump
-    bound     the corrected delay is impossible (future, or older than the late bound): corrected to
-              the lowest offset seen
-    envelope  the lowest delay of a whole second leaves +-`SKEW_NS` for long enough: corrected to it
+    bound     the corrected delay is impossible (future; or older than the late bound, of a sensor
+              that is not on its line: one that is was only held back): corrected to the lowest
+              offset seen
+    envelope  the lowest delay of a whole second leaves +-`SKEW_NS` for long enough: corrected to
+              it; one that falls as much in that time is that of a queue being emptied
 
 Steps and bounds need `CONFIRM_ROWS` rows that agree over `CONFIRM_NS` of arrival time: one corrupt
 timestamp, or one corrupt packet, moves no clock. Errors below `SMALL_NS` are left as they are.
@@ -34,10 +36,11 @@ OLD_BUCKETS: Final = 10
 but rarely from its first row on, or for that long."""
 
 Whole = int | np.int64
-CLOCK_WIDTH: Final = 17
+CLOCK_WIDTH: Final = 18
 (
     OFFSET, LINED, T_REF, COUNT_REF, O_REF, BOOT, SEEN, CAND_N, CAND_SINCE, CAND_O, CAND_LOW,
     CAND_STEP, BUCKET_END, BUCKET_LOW, HIGH_N, YOUNG_UNTIL, CHANGES,
+    FIRST_LOW,
 ) = range(CLOCK_WIDTH)
 
 
@@ -67,6 +70,9 @@ def _envelope(c: NDArray[np.int64], row: Whole, t_ingest: Whole, offset: Whole) 
         low = c[row, BUCKET_LOW]
         delay = low - c[row, OFFSET]
         if delay > SKEW_NS:
+            if c[row, HIGH_N] == 0 or low < c[row, FIRST_LOW] - SKEW_NS:
+                c[row, HIGH_N] = 0
+                c[row, FIRST_LOW] = low
             c[row, HIGH_N] += 1
             needed = YOUNG_BUCKETS if t_ingest < c[row, YOUNG_UNTIL] else OLD_BUCKETS
             if c[row, HIGH_N] >= needed:
@@ -120,16 +126,17 @@ def clock_step(
         return c[row, OFFSET]
     offset = t_ingest - t_event
     delay = offset - c[row, OFFSET]
-    step = 0
+    step, on_line = 0, False
     if c[row, LINED] == 1:
         off_line = (t_event - c[row, T_REF]) - (count - c[row, COUNT_REF]) * period
-        if abs(off_line) > STEP_NS:
+        on_line = abs(off_line) <= STEP_NS
+        if not on_line:
             disagreement = abs(offset - c[row, O_REF] + off_line)
             if disagreement <= max(JITTER_NS, abs(off_line) // 4):
                 step = off_line
-    if step != 0 or delay < -future_ns or delay > late_ns:
+    if step != 0 or delay < -future_ns or (delay > late_ns and not on_line):
         _suspect(c, row, t_ingest, step, offset)
-    else:
+    elif delay <= late_ns:
         c[row, CAND_N] = 0
         c[row, LINED] = 1
         c[row, T_REF] = t_event

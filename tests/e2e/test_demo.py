@@ -1,7 +1,6 @@
-"""The demo as a user runs it, and with its processes killed under it."""
+"""The demo as a user runs it, and as a user interrupts it."""
 
 import json
-import os
 import signal
 import time
 from collections.abc import Callable
@@ -11,12 +10,6 @@ import psutil
 import pytest
 
 LIMIT_S = 240
-MINUTES = "2"
-
-
-def victim(data: Path, name: str) -> int:
-    """The pid that the run has noted for one of its own actors."""
-    return int(json.loads((data / "processes.json").read_text())[name])
 
 
 def wait_until(path: Path, fraction: float, command: object, limit_s: float = 120) -> None:
@@ -28,34 +21,6 @@ def wait_until(path: Path, fraction: float, command: object, limit_s: float = 12
         assert command.process.poll() is None, command.output()[-3000:]
         time.sleep(0.2)
     raise AssertionError("the run did not get that far:\n" + command.output()[-3000:])
-
-
-def kill(pid: int, run_pid: int) -> None:
-    """kill -9, of a process that descends from the run and of no other."""
-    assert run_pid in {parent.pid for parent in psutil.Process(pid).parents()}
-    os.kill(pid, signal.SIGKILL)
-
-
-@pytest.mark.timeout(900)
-def test_killing_actors_during_the_demo_loses_and_doubles_nothing(
-    touchline: Callable[..., object],
-) -> None:
-    words = ("demo", "--minutes", MINUTES, "--speed", "6")
-    whole = touchline(*words, "--no-nets", "--speed", "max", name="whole").wait(LIMIT_S)
-    assert whole.code == 0, whole.output[-3000:]
-
-    hurt = touchline(*words, name="hurt")
-    data = hurt.folder / "data"
-    wait_until(data / "progress.json", 0.15, hurt)
-    for name in ("stadium/demo-park", "worker/0", "replica/event-net"):
-        kill(victim(data, name), hurt.process.pid)
-        time.sleep(3.0)
-    ended = hurt.wait(LIMIT_S)
-
-    assert ended.code == 0, ended.output[-4000:]
-    assert ended.report["digest"] == whole.report["digest"]
-    assert ended.report["samples"] == whole.report["samples"]
-    assert ended.report["conservation"]["holds"]
 
 
 @pytest.mark.timeout(300)

@@ -1,10 +1,13 @@
 """The files that `ray up` reads are accepted by Ray's own validation, and are closed by default."""
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+
+from cluster.connection import TUNED, TUNED_NODES
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = [ROOT / "cluster.yaml", ROOT / "cluster" / "deploy" / "local.yaml"]
@@ -38,6 +41,17 @@ def test_every_node_starts_with_a_token_and_a_private_dashboard(path: Path) -> N
     assert all("RAY_AUTH_MODE=token" in command for command in starts)
     assert "--dashboard-host=127.0.0.1" in starts[0]
     assert "~/.ray/auth_token" in config["file_mounts"]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: p.name)
+def test_every_node_starts_with_the_tuned_health_checks(path: Path) -> None:
+    config = load(path)
+    starts = [
+        command for role in ("head", "worker")
+        for command in config[f"{role}_start_ray_commands"] if "ray start" in command
+    ]
+    told = [dict(re.findall(r"(RAY_\w+)=([^\s;]+)", command)) for command in starts]
+    assert [(TUNED | TUNED_NODES).items() - one.items() for one in told] == [set(), set()]
 
 
 def test_the_cloud_cluster_has_a_head_edges_flow_nodes_and_net_nodes() -> None:

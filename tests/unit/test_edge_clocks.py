@@ -78,6 +78,29 @@ def test_a_batch_that_was_held_back_for_fifteen_seconds_is_late_not_skewed() -> 
     assert kernel.account().rejected == {}
 
 
+@pytest.mark.parametrize(("outage_s", "step_ms"), [(15, 5), (45, 5), (10, 8)])
+def test_what_an_outage_has_held_back_is_late_however_long_catching_up_takes(
+    outage_s: int, step_ms: int
+) -> None:
+    n = 12_000
+    true = T0 + np.arange(n) * 10 * MS
+    back = T0 + (5 + outage_s) * SECOND
+    queued = back + (np.arange(n) - 500) * step_ms * MS
+    arrival = np.where(np.arange(n) < 500, true, np.maximum(true, queued)) + 20 * MS
+    block = block_of(
+        Kind.IMU, 0, np.arange(n), true, walk(n, np.random.default_rng(3), 1.0), arrival
+    )
+    kernel, result = play(ROSTER, [block], (), FULL)
+    refused = sum(arrival - true > 30 * SECOND)
+    assert kernel.account().rejected == ({"too_late": refused} if refused else {})
+    late = result.supplements(Kind.IMU)
+    rows = result.rows(Kind.IMU)
+    assert len(rows) + len(late) == n - refused
+    assert not (rows.flags & int(Flag.CLOCK_ADJUSTED)).any()
+    assert not (late.flags & int(Flag.CLOCK_ADJUSTED)).any()
+    assert not [e for e in result.events if e.type == "clock_fault"]
+
+
 def test_a_congested_link_is_not_a_wrong_clock() -> None:
     delay = 20 * MS + np.clip(np.arange(N) - 1000, 0, 400) * 2 * MS
     delay[1400:] = 20 * MS + np.clip(800 - (np.arange(1600)) * 2, 0, 800) * MS

@@ -32,12 +32,12 @@ def segments(root: Path) -> list[Path]:
     return sorted(root.glob("*/seg-*.db"))
 
 
-def ranges(root: Path) -> list[tuple[int, int]]:
+def ranges(root: Path, records: int = RECORDS) -> list[tuple[int, int]]:
     begins = [int(path.stem.removeprefix("seg-")) for path in segments(root)]
-    return list(zip(begins, [*begins[1:], RECORDS], strict=True))
+    return list(zip(begins, [*begins[1:], records], strict=True))
 
 
-def check(root: Path) -> set[int]:
+def check(root: Path, records: int = RECORDS, size: int = RECORD_BYTES) -> set[int]:
     """The damaged offsets, after checking that all others come back as they were written."""
     log = SqliteLog(root, SEGMENT_BYTES)
     found, offset = {}, 0
@@ -47,8 +47,8 @@ def check(root: Path) -> set[int]:
     info = log.describe(TOPIC)
     log.close()
     damaged = {at for low, high in info.damaged for at in range(low, high)}
-    assert all(found[at] == record(at, size=RECORD_BYTES) for at in found)
-    assert set(found) | damaged == set(range(RECORDS))
+    assert all(found[at] == record(at, size=size) for at in found)
+    assert set(found) | damaged == set(range(records))
     assert not set(found) & damaged
     assert log.skipped.total() == len(damaged)
     return damaged
@@ -161,3 +161,58 @@ def test_a_damaged_state_refuses_writers_but_not_readers(whole: Path) -> None:
     with pytest.raises(LogError, match="state"):
         log.append(TOPIC, [Record("edge", RECORDS, 0, b"")], 0)
     assert len(read_all(log)) == RECORDS
+
+
+SMALL, SMALL_BYTES = 9, 300
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Path:
+    """A log of several closed segments, as small as they come."""
+    root = tmp_path / "small"
+    log = SqliteLog(root, 1_000)
+    fill(log, SMALL, SMALL_BYTES)
+    log.close()
+    assert len(segments(root)) > 2
+    return root
+
+
+def damage(root: Path, content: bytes) -> set[int]:
+    """The damaged offsets with this content in the second segment; they are all of its own."""
+    segments(root)[1].write_bytes(content)
+    for path in root.glob("*/control.db*"):
+        path.unlink()  # what earlier readers have found is of another content
+    damaged = check(root, SMALL, SMALL_BYTES)
+    assert damaged <= set(range(*ranges(root, SMALL)[1]))
+    return damaged
+
+
+@pytest.mark.faults
+@pytest.mark.timeout(3000)
+@pytest.mark.parametrize("part", range(4))
+def test_a_flipped_bit_at_every_offset_of_a_segment_is_skipped_exactly(
+    small: Path, part: int
+) -> None:
+    content, rng = segments(small)[1].read_bytes(), random.Random(part)
+    lost = 0
+    for place in range(part, len(content), 4):
+        flipped = bytearray(content)
+        flipped[place] ^= 1 << rng.randrange(8)
+        lost += bool(damage(small, bytes(flipped)))
+    assert lost > 100
+
+
+@pytest.mark.faults
+@pytest.mark.timeout(3000)
+def test_torn_at_every_offset_a_segment_loses_only_its_own_records(small: Path) -> None:
+    content = segments(small)[1].read_bytes()
+    for size in range(0, len(content) - 1, 3):
+        damage(small, content[:size])
+
+
+def test_a_schema_that_cannot_even_be_quoted_is_damage(whole: Path) -> None:
+    victim = segments(whole)[1]
+    content = victim.read_bytes()
+    assert content.count(b"CREATE TABLE records (") == 1
+    victim.write_bytes(content.replace(b"CREATE TABLE records (", b"CREATE \xffABLE records ("))
+    assert check(whole) == set(range(*ranges(whole)[1]))

@@ -1,0 +1,218 @@
+"""Mends a write-ahead log that was damaged after it was written, before SQLite sees it.
+
+SQLite takes the first frame of a WAL whose checksum is wrong for the end of it: right for a write
+that a crash has torn, but one flipped bit would silently take every acknowledged record after it.
+A checksum here is linear in its words (sqlite.org/fileformat2.html, 4.2), so a single flipped bit
+is found and put right. A frame with more damage keeps its page as it is, under a new checksum: the
+records' own checksums then say which of them are lost. A torn last transaction is left out.
+
+Owns bytes only: who may mend, and when, is `sqlite_lock`.
+"""
+
+import struct
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+PAGE_BYTES: Final = 4096
+HEAD_BYTES: Final = 32
+FRAME_HEAD_BYTES: Final = 24
+FRAME_BYTES: Final = FRAME_HEAD_BYTES + PAGE_BYTES
+_MAGIC: Final = 0x377F0682  # checksums over little-endian words, as x86 and ARM write them
+_FORMAT: Final = 3_007_000
+_MASK: Final = 0xFFFFFFFF
+_PAIRS: Final = (8 + PAGE_BYTES) // 8
+
+Sum = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Mended:
+    """A WAL that SQLite reads to its end: `corrected` bits, and frames that are `broken`."""
+
+    content: bytes
+    corrected: int
+    broken: int
+
+
+def mend(content: bytes) -> Mended | None:
+    """The mended WAL; None when there is nothing to mend: it is whole, empty, or only torn."""
+    if len(content) < HEAD_BYTES + FRAME_BYTES:
+        return None
+    frames, corrected = _frames_of(content)
+    corrected += frames.verify()
+    end = frames.end()
+    broken = {k for k in frames.broken if k < end}
+    if not corrected and not broken:
+        return None
+    return Mended(frames.head + frames.sealed(end), corrected, len(broken))
+
+
+def _frames_of(content: bytes) -> tuple["_Frames", int]:
+    """The frames under the header that they were written under, and whether that was put right."""
+    head = bytearray(content[:HEAD_BYTES])
+    if _head_holds(head):
+        return _Frames(content, bytes(head)), 0
+    for bit in range(8 * HEAD_BYTES):
+        head[bit >> 3] ^= 1 << (bit & 7)
+        if _head_holds(head) and (frames := _Frames(content, bytes(head))).first_holds():
+            return frames, 1
+        head[bit >> 3] ^= 1 << (bit & 7)
+    # More than a bit: every field but the count of checkpoints is known, and that one is free.
+    salts = content[HEAD_BYTES + 8 : HEAD_BYTES + 16]
+    made = struct.pack(">4I", _MAGIC, _FORMAT, PAGE_BYTES, 0) + salts
+    return _Frames(content, made + struct.pack(">2I", *_checksum(made, (0, 0)))), 1
+
+
+def _head_holds(head: bytearray) -> bool:
+    magic, form, page = struct.unpack_from(">3I", head)
+    known = (magic, form, page) == (_MAGIC, _FORMAT, PAGE_BYTES)
+    return known and _checksum(bytes(head[:24]), (0, 0)) == struct.unpack_from(">2I", head, 24)
+
+
+def _checksum(data: bytes, seed: Sum) -> Sum:
+    s0, s1 = seed
+    words = struct.unpack(f"<{len(data) // 4}I", data)
+    for x0, x1 in zip(words[::2], words[1::2], strict=True):
+        s0 = (s0 + x0 + s1) & _MASK
+        s1 = (s1 + x1 + s0) & _MASK
+    return s0, s1
+
+
+def _weights() -> tuple[np.ndarray, tuple[int, int, int, int]]:
+    """(words x 2) what a word of a frame adds to its checksum; and what becomes of the seed."""
+    # s' = M s + B x for each pair of words, with M = [[1, 1], [1, 2]] and B = [[1, 0], [1, 1]].
+    a, b, c, d = 1, 0, 0, 1
+    weights = np.empty((2 * _PAIRS, 2), np.uint32)
+    for pair in range(_PAIRS - 1, -1, -1):
+        weights[2 * pair] = (a + b) & _MASK, (c + d) & _MASK
+        weights[2 * pair + 1] = b, d
+        a, b, c, d = (a + b) & _MASK, (a + 2 * b) & _MASK, (c + d) & _MASK, (c + 2 * d) & _MASK
+    return weights, (a, b, c, d)
+
+
+class _Frames:
+    """The frames of the newest generation: those with the header's salts, and one that may be."""
+
+    def __init__(self, content: bytes, head: bytes) -> None:
+        count = (len(content) - HEAD_BYTES) // FRAME_BYTES
+        rows = np.frombuffer(content, np.uint8, count * FRAME_BYTES, HEAD_BYTES)
+        rows = rows.reshape(count, FRAME_BYTES)
+        self.head = head
+        self._seed: Sum = struct.unpack_from(">2I", head, 24)
+        self._salts = np.frombuffer(head, np.uint8, 8, 16)
+        self._salted = (rows[:, 8:16] == self._salts).all(axis=1)
+        newest = np.flatnonzero(self._salted)
+        self._count = int(newest[-1]) + 1 if len(newest) else 0
+        self._rows = rows[: self._count + 1].copy()
+        self._weights, self._matrix = _weights()
+        self._parts = self._parts_of(self._rows)
+        self.broken: set[int] = set()
+        self._torn: set[int] = set()
+
+    def first_holds(self) -> bool:
+        """Whether the first frame follows upon the header."""
+        return bool(self._salted[0]) and self._after(self._seed, 0) == self._stored(0)
+
+    def verify(self) -> int:
+        """Put right what can be; how often that was done. What cannot be is `broken`."""
+        corrected, seed = 0, self._seed
+        for k in range(len(self._rows)):
+            expected, stored = self._after(seed, k), self._stored(k)
+            if k == self._count and expected != stored:
+                break  # an older generation's, or torn
+            self._count = max(self._count, k + 1)
+            seed = stored
+            if expected == stored:
+                corrected += not self._salted[k]
+                self._resalt(k)
+            elif self._reaches_next(k, expected) and not self._reaches_next(k, stored):
+                self._put(k, expected)
+                corrected, seed = corrected + 1, expected
+            elif self._correct_bit(k, expected, stored):
+                corrected += 1
+            else:
+                self.broken.add(k)
+        return corrected
+
+    def end(self) -> int:
+        """Where the last whole transaction ends. The very last one, with a frame that has more than
+        a bit wrong, is what a crash leaves of a write that nobody was told of."""
+        commits = [k for k in range(self._count) if self._salted[k] and self._word(k, 4)]
+        if not commits:
+            return 0
+        begin = commits[-2] + 1 if len(commits) > 1 else 0
+        torn = any(begin <= k <= commits[-1] for k in self._torn)
+        return begin if torn else commits[-1] + 1
+
+    def sealed(self, end: int) -> bytes:
+        """The frames below `end`, in a chain of checksums that holds."""
+        made, seed = [], self._seed
+        pages = max((self._word(k, 4) for k in range(end) if k not in self.broken), default=0)
+        for k in range(end):
+            # A broken frame that does not say where its page belongs cannot be kept.
+            if k in self.broken and not (self._salted[k] and 0 < self._word(k, 0) <= pages):
+                continue
+            seed = self._after(seed, k)
+            self._put(k, seed)
+            made.append(self._rows[k].tobytes())
+        return b"".join(made)
+
+    def _correct_bit(self, k: int, expected: Sum, stored: Sum) -> bool:
+        """Put right the one bit of a frame that explains its checksum, if it is the only one that
+        does: of the highest bits of a word there may be several."""
+        delta = np.array(stored, np.uint32) - np.array(expected, np.uint32)
+        found: list[tuple[int, int]] = []
+        for bit in range(32):
+            step = self._weights << np.uint32(bit)
+            for set_now, moved in ((False, step), (True, np.negative(step))):
+                for word in np.flatnonzero((moved == delta).all(axis=1)).tolist():
+                    at = 4 * word if word < 2 else FRAME_HEAD_BYTES + 4 * (word - 2)
+                    byte, mask = at + bit // 8, 1 << (bit % 8)
+                    if bool(self._rows[k, byte] & mask) == set_now:
+                        found.append((byte, mask))
+        own = sum((a ^ b).bit_count() for a, b in zip(expected, stored, strict=True)) == 1
+        if own and not self._reaches_next(k, stored):
+            self._put(k, expected)
+            return True
+        if len(set(found)) != 1:
+            if not own and not found:
+                self._torn.add(k)
+            return False
+        byte, mask = found[0]
+        self._rows[k, byte] ^= mask
+        self._parts[k] = self._parts_of(self._rows[k : k + 1])[0]
+        self._resalt(k)
+        return True
+
+    def _resalt(self, k: int) -> None:
+        self._rows[k, 8:16] = self._salts
+        self._salted[k] = True
+
+    def _put(self, k: int, checksum: Sum) -> None:
+        """Set a frame's checksum, and its salts, which whatever is kept must have."""
+        self._rows[k, 16:24] = np.frombuffer(struct.pack(">2I", *checksum), np.uint8)
+        self._resalt(k)
+
+    def _reaches_next(self, k: int, seed: Sum) -> bool:
+        """Whether the next frame's checksum holds when this one's is `seed`."""
+        return k + 1 < len(self._rows) and self._after(seed, k + 1) == self._stored(k + 1)
+
+    def _stored(self, k: int) -> Sum:
+        return self._word(k, 16), self._word(k, 20)
+
+    def _word(self, k: int, at: int) -> int:
+        return int.from_bytes(self._rows[k, at : at + 4].tobytes(), "big")
+
+    def _after(self, seed: Sum, k: int) -> Sum:
+        """The checksum of frame k when the one before it has `seed`."""
+        a, b, c, d = self._matrix
+        (s0, s1), (p0, p1) = seed, self._parts[k].tolist()
+        return (a * s0 + b * s1 + p0) & _MASK, (c * s0 + d * s1 + p1) & _MASK
+
+    def _parts_of(self, rows: np.ndarray) -> np.ndarray:
+        """(frames x 2) what a frame's own words add to its checksum."""
+        summed = np.concatenate((rows[:, :8], rows[:, FRAME_HEAD_BYTES:]), axis=1)
+        parts: np.ndarray = np.ascontiguousarray(summed).view("<u4") @ self._weights
+        return parts
