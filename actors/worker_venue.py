@@ -27,7 +27,8 @@ from models.flows.states import encode_states
 from models.latency import LatencyHistogram
 from models.readmodel_input import STATES_TYPE
 from models.telemetry.devices import index_of
-from models.telemetry.record import TelemetryRecord, decode_record
+from models.telemetry.flow_records import RecordDecoder
+from models.telemetry.record import TelemetryRecord
 from models.telemetry.roster import Roster
 
 PIN_NS: Final = 60_000_000_000
@@ -99,7 +100,7 @@ class VenueFlows:
         self.final: set[int] = set()
         self.backlog = Backlog(tools.pending)
         self.rows_n = self.work_n = 0
-        self._rows_of = index_of(roster).rows_of
+        self._decoder = RecordDecoder(index_of(roster).rows_of)
         self._kernel = tools.make_kernel(roster)
         self._stored: dict[int, int] = {}
         self._telemetry = telemetry_topic(self.venue_id)
@@ -200,7 +201,7 @@ class VenueFlows:
         held = []
         for one in stored:
             try:
-                record = decode_record(one.record.payload, self._rows_of)
+                record = self._decoder.decode(one.record.payload)
             except SchemaError:
                 self.tools.counters["records_unreadable"] += 1
                 continue

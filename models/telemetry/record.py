@@ -21,7 +21,7 @@ from models.telemetry.kinds import Kind
 from models.telemetry.parts import pack, unpack_header, unpack_parts
 
 MAGIC = b"TLR1"
-_LIVE, _LATE = "live", "supplement"
+LIVE, _LATE = "live", "supplement"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ def encode_record(record: TelemetryRecord, device_ids: list[str]) -> bytes:
             "hot": record.flows.hot.astype(int).tolist(),
         },
     }
-    return pack(MAGIC, header, {_LIVE: record.blocks, _LATE: record.supplements}, device_ids)
+    return pack(MAGIC, header, {LIVE: record.blocks, _LATE: record.supplements}, device_ids)
 
 
 def decode_header(payload: bytes) -> tuple[dict[str, Any], int]:
@@ -86,12 +86,12 @@ def decode_header(payload: bytes) -> tuple[dict[str, Any], int]:
 def decode_record(payload: bytes, rows_of: dict[tuple[str, Kind], int]) -> TelemetryRecord:
     """The record in `payload`; `rows_of` maps (device_id, kind) to rows. Raises SchemaError."""
     header, offset = decode_header(payload)
-    lanes = unpack_parts(header, payload, offset, rows_of, (_LIVE, _LATE))
+    lanes = unpack_parts(header, payload, offset, rows_of, (LIVE, _LATE))
     try:
         flows = header["flows"]
         return TelemetryRecord(
             header["venue_id"], header["match_id"], header["seq"],
-            header["t_from_ns"], header["t_to_ns"], lanes[_LIVE], lanes[_LATE],
+            header["t_from_ns"], header["t_to_ns"], lanes[LIVE], lanes[_LATE],
             FlowStates(
                 np.array(flows["subject"], np.int32), np.array(flows["score"], np.float32),
                 np.array(flows["hot"], np.bool_),

@@ -1,0 +1,68 @@
+"""RecordDecoder: telemetry records of one venue as the flows need them, one after the other.
+
+The same records as `decode_record`, less what no flow reads: kinds outside `FLOW_KINDS` and the
+supplements. It remembers the shapes that the venue's edge writes (`models.telemetry.ipc`).
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+
+from models.errors import SchemaError
+from models.telemetry.block import SampleBlock
+from models.telemetry.ipc import StreamReader
+from models.telemetry.kinds import Kind
+from models.telemetry.record import LIVE, FlowStates, TelemetryRecord, decode_header
+
+FLOW_KINDS: Final = frozenset({
+    Kind.GNSS, Kind.LPS, Kind.IMU, Kind.HEART, Kind.BOOT, Kind.BALL_POS, Kind.BALL_IMU,
+})
+
+
+class RecordDecoder:
+    """`rows_of` maps (device_id, kind) to roster rows."""
+
+    def __init__(self, rows_of: Mapping[tuple[str, Kind], int]) -> None:
+        by_kind: dict[Kind, dict[str, int]] = {}
+        for (name, kind), row in rows_of.items():
+            by_kind.setdefault(kind, {})[name] = row
+        self._reader = StreamReader(by_kind)
+
+    def decode(self, payload: bytes) -> TelemetryRecord:
+        """The record in `payload`. Raises SchemaError."""
+        header, offset = decode_header(payload)
+        try:
+            blocks = self._blocks(header, payload, offset)
+            flows = header["flows"]
+            return TelemetryRecord(
+                header["venue_id"], header["match_id"], header["seq"], header["t_from_ns"],
+                header["t_to_ns"], blocks, {},
+                FlowStates(
+                    np.array(flows["subject"], np.int32), np.array(flows["score"], np.float32),
+                    np.array(flows["hot"], np.bool_),
+                ),
+                header["marks"], header["final"],
+            )
+        except (
+            KeyError, TypeError, ValueError, StopIteration, pa.ArrowException, OSError,
+        ) as error:
+            raise SchemaError("wrong_format", str(error)[:200]) from error
+
+    def _blocks(
+        self, header: Mapping[str, Any], payload: bytes, offset: int
+    ) -> dict[Kind, SampleBlock]:
+        blocks: dict[Kind, SampleBlock] = {}
+        for part in header["parts"]:
+            end = offset + part["bytes"]
+            if part["bytes"] < 0 or end > len(payload):
+                raise SchemaError("truncated", f"part of {part['bytes']} bytes")
+            kind = Kind(part["kind"])
+            if part["lane"] == LIVE and kind in FLOW_KINDS:
+                block = self._reader.read(payload[offset:end], kind)
+                if block.kind != kind:
+                    raise SchemaError("wrong_format", f"part of {kind} holds {block.kind}")
+                blocks[kind] = block
+            offset = end
+        return blocks

@@ -1,0 +1,186 @@
+"""Columns straight out of an Arrow IPC stream, for readers that meet the same schema all the time.
+
+A record of a tenth of a second holds some 200 rows in seven streams; opening each with a general
+reader costs more than all the work on the rows. Here the schema and dictionary messages, which a
+writer repeats byte for byte, are looked up, and only the record batch message is parsed: Arrow
+columnar format, "Encapsulated message format" and Message.fbs (FlatBuffers, little-endian).
+Whatever is not the plain case (nulls, compression, another schema) is left to pyarrow.
+"""
+
+import struct
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from models.errors import SchemaError
+from models.telemetry.arrow import from_arrow, kind_of, schema_of
+from models.telemetry.block import SampleBlock
+from models.telemetry.kinds import KINDS, Kind
+
+MOST_LAYOUTS: Final = 64
+_FIXED: Final = (np.int32, np.uint32, np.uint32, np.int64, np.int64, np.uint32)
+_DICTIONARY: Final = 2
+_RECORDS: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class _Message:
+    """A message at `begin`: its kind of header, where its table is, its body, and its end."""
+
+    header_type: int
+    header: int
+    body: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """What schema and dictionary messages say: kind, and roster row by dictionary index."""
+
+    kind: Kind
+    rows: NDArray[np.int32]
+
+
+class StreamReader:
+    """Blocks of IPC streams of one sender; `rows_of` maps device ids of each kind to rows.
+
+    Remembers at most `MOST_LAYOUTS` pairs of schema and dictionary; results do not depend on it.
+    """
+
+    def __init__(self, rows_of: dict[Kind, dict[str, int]]) -> None:
+        self._rows_of = rows_of
+        self._layouts: dict[bytes, _Layout | None] = {}
+
+    def read(self, stream: bytes, kind: Kind) -> SampleBlock:
+        """The first batch of `stream`. Raises what pyarrow and `from_arrow` raise."""
+        block = self._plain(stream)
+        if block is not None:
+            return block
+        with pa.ipc.open_stream(pa.py_buffer(stream)) as reader:
+            return from_arrow(reader.read_next_batch(), self._rows_of.get(kind, {}))
+
+    def _plain(self, stream: bytes) -> SampleBlock | None:
+        """The block, or None where this is not the plain case (or not a stream at all)."""
+        try:
+            schema = _message(stream, 0)
+            names = _message(stream, schema.end)
+            batch = _message(stream, names.end)
+            if names.header_type != _DICTIONARY or batch.header_type != _RECORDS:
+                return None
+            layout = self._layout(stream[: names.end])
+            return None if layout is None else _block(stream, batch, layout)
+        except (struct.error, IndexError, ValueError):
+            return None
+
+    def _layout(self, prefix: bytes) -> _Layout | None:
+        if prefix not in self._layouts:
+            if len(self._layouts) >= MOST_LAYOUTS:
+                self._layouts.clear()
+            self._layouts[prefix] = self._learn(prefix)
+        return self._layouts[prefix]
+
+    def _learn(self, prefix: bytes) -> _Layout | None:
+        try:
+            schema = pa.ipc.read_schema(pa.py_buffer(prefix))
+            kind = kind_of(schema)
+            if not schema.equals(schema_of(kind)):
+                return None
+            names = _dictionary_of(prefix, schema)
+        except (pa.ArrowException, SchemaError, OSError, LookupError, ValueError, struct.error):
+            return None
+        rows = self._rows_of.get(kind, {})
+        return _Layout(kind, np.array([rows.get(name, -1) for name in names], np.int32))
+
+
+def _dictionary_of(prefix: bytes, schema: pa.Schema) -> list[str]:
+    """The device ids in the dictionary message that ends `prefix`."""
+    message = _message(prefix, _message(prefix, 0).end)
+    table = _field(prefix, message.header, 1)
+    if table is None:
+        raise ValueError("a dictionary without data")
+    batch = table + struct.unpack_from("<I", prefix, table)[0]
+    count, nulls, buffers = _batch(prefix, batch)
+    if nulls or len(buffers) != 3:
+        raise ValueError("an unusual dictionary")
+    body = prefix[message.body : message.end]
+    columns = [pa.py_buffer(body[at : at + size]) if size else None for at, size in buffers]
+    texts = pa.Array.from_buffers(schema.field("device_id").type.value_type, count, columns)
+    found: list[str] = texts.to_pylist()
+    return found
+
+
+def _message(data: bytes, begin: int) -> _Message:
+    """Raises struct.error, ValueError on bytes that are no message."""
+    mark, size = struct.unpack_from("<Ii", data, begin)
+    if mark != 0xFFFFFFFF or size <= 0:
+        raise ValueError("no message here")
+    table = begin + 8 + struct.unpack_from("<I", data, begin + 8)[0]
+    sort, header, length = (_field(data, table, n) for n in (1, 2, 3))
+    if sort is None or header is None:
+        raise ValueError("a message without a header")
+    body = begin + 8 + size
+    span = struct.unpack_from("<q", data, length)[0] if length is not None else 0
+    if span < 0 or body + span > len(data):
+        raise ValueError("the body is cut short")
+    return _Message(
+        data[sort], header + struct.unpack_from("<I", data, header)[0], body, body + span
+    )
+
+
+def _field(data: bytes, table: int, number: int) -> int | None:
+    """Where field `number` of a FlatBuffers table is, None when it has its default."""
+    vtable = table - struct.unpack_from("<i", data, table)[0]
+    if vtable < 0:
+        raise ValueError("a table outside")
+    slot = 4 + 2 * number
+    if slot >= struct.unpack_from("<H", data, vtable)[0]:
+        return None
+    offset = struct.unpack_from("<H", data, vtable + slot)[0]
+    return table + offset if offset else None
+
+
+def _batch(data: bytes, table: int) -> tuple[int, int, list[tuple[int, int]]]:
+    """Rows, nulls in all columns, and (offset, bytes) of every buffer of a RecordBatch table.
+    Raises ValueError for compressed ones."""
+    length, nodes, buffers, packed = (_field(data, table, n) for n in range(4))
+    if nodes is None or buffers is None or packed is not None:
+        raise ValueError("not plain")
+    count = struct.unpack_from("<q", data, length)[0] if length is not None else 0
+    nulls = sum(_pairs(data, nodes)[1::2])
+    flat = _pairs(data, buffers)
+    return count, nulls, list(zip(flat[::2], flat[1::2], strict=True))
+
+
+def _pairs(data: bytes, at: int) -> tuple[int, ...]:
+    """A vector of structs of two int64."""
+    vector = at + struct.unpack_from("<I", data, at)[0]
+    (count,) = struct.unpack_from("<I", data, vector)
+    if not 0 <= 16 * count <= len(data):
+        raise ValueError("a vector outside")
+    return struct.unpack_from(f"<{2 * count}q", data, vector + 4)
+
+
+def _block(stream: bytes, batch: _Message, layout: _Layout) -> SampleBlock | None:
+    count, nulls, buffers = _batch(stream, batch.header)
+    channels = len(KINDS[layout.kind].channels)
+    if nulls or count <= 0 or len(buffers) != 2 * (len(_FIXED) + channels):
+        return None
+    # A copy of its own: the body need not be aligned where it lies, and the rest can go.
+    body = stream[batch.body : batch.end]
+    columns: list[NDArray[Any]] = []
+    for dtype, (at, size) in zip(_FIXED, buffers[1::2], strict=False):
+        if size < count * np.dtype(dtype).itemsize:
+            return None
+        columns.append(np.frombuffer(body, dtype, count, at))
+    values = np.empty((channels, count), np.float32)
+    for row, (at, size) in zip(values, buffers[2 * len(_FIXED) + 1 :: 2], strict=True):
+        if size < 4 * count:
+            return None
+        row[:] = np.frombuffer(body, np.float32, count, at)
+    index = columns[0]
+    if int(index.min()) < 0 or int(index.max()) >= len(layout.rows):
+        return None
+    return SampleBlock(layout.kind, layout.rows[index], *columns[1:], values)
