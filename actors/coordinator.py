@@ -23,7 +23,7 @@ from models.errors import ConfigError, FencedError, LogError, TouchlineError
 from models.policies.assignment import AssignmentConfig, FlowInfo, WorkerInfo, plan_moves
 from models.policies.forecast import RateForecast
 from models.policies.ownership import Assignment, Ownership, WorkerReport
-from models.policies.pool import PoolConfig, PoolPolicy, PoolSignals, Scale
+from models.policies.pool import HELD, PoolConfig, PoolPolicy, PoolSignals, Scale
 from models.policies.succession import Ending, Succession
 from models.telemetry.roster import Roster
 
@@ -250,12 +250,14 @@ class Coordinator:
         self._view.observe(now_ns, self._table)
         self._forecast.observe(now_ns, self._view.arrival_per_s)
         scale = self._policy.decide(self._signals(now_ns))
-        if self._last_scale is None or scale.reason != self._last_scale.reason:
-            self._last_scale = scale
         have = len(self._members()) + len(self._started)
+        new = self._last_scale is None or scale.reason != self._last_scale.reason
+        self._last_scale = scale
+        detail = {"from": have, "to": scale.target, **self._view.signals()}
         if scale.target != have:
-            detail = {"from": have, "to": scale.target, **self._view.signals()}
             self.decisions.note("scale", scale.reason, detail)
+        elif new and scale.reason in HELD:
+            self.decisions.note("scale_held", scale.reason, detail)
         if scale.target > have:
             self._scale_up(scale.target - have, now_ns)
         elif scale.target < have:

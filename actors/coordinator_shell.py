@@ -9,9 +9,11 @@ import threading
 from typing import Any, Final
 
 from actors.coordinator import Coordinator, CoordinatorConfig, CoordinatorPorts, Launcher
+from actors.pool_metrics import PoolMetrics
 from actors.worker_shell import WorkerShell, snapshot_store
 from cluster.clock import SteadyClock
 from cluster.eventlog.open import open_log
+from cluster.metrics import Metrics
 from cluster.names import RAY_NAMESPACE, worker_actor
 from cluster.settings import Settings
 from models.policies.assignment import AssignmentConfig
@@ -19,6 +21,7 @@ from models.policies.ownership import Assignment, WorkerReport
 from models.policies.pool import PoolConfig
 
 TICK_S: Final = 0.1
+SHOW_TICKS: Final = 20
 
 
 class RayLauncher:
@@ -67,6 +70,7 @@ class CoordinatorShell:
             SteadyClock(),
         )
         self.coordinator = Coordinator(ports, coordinator_config(tree, fixed))
+        self._metrics = PoolMetrics(Metrics("coordinator"))
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._ticks, name="coordinator", daemon=True)
         if autostart:
@@ -100,8 +104,12 @@ class CoordinatorShell:
         self._log.close()
 
     def _ticks(self) -> None:
+        shown = 0
         while not self._stop.wait(TICK_S):
             self.coordinator.tick()
+            shown += 1
+            if shown % SHOW_TICKS == 0:
+                self._metrics.show(self.coordinator.status())
 
 
 def coordinator_config(tree: Settings, fixed: int = 0) -> CoordinatorConfig:

@@ -33,6 +33,12 @@ class ScaleReason(StrEnum):
     STEADY = "steady"
 
 
+HELD: Final = frozenset({
+    ScaleReason.AT_MAX, ScaleReason.PENDING, ScaleReason.COOLDOWN, ScaleReason.NO_GAIN,
+})
+"""There was a need, and it was not followed."""
+
+
 @dataclass(frozen=True, slots=True)
 class PoolConfig:
     """Bounds, thresholds and times. `fixed` > 0 pins the size and switches all else off."""

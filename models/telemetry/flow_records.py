@@ -46,7 +46,7 @@ class RecordDecoder:
                 header["marks"], header["final"],
             )
         except (
-            KeyError, TypeError, ValueError, StopIteration, pa.ArrowException, OSError,
+            LookupError, TypeError, ValueError, StopIteration, pa.ArrowException, OSError,
         ) as error:
             raise SchemaError("wrong_format", str(error)[:200]) from error
 

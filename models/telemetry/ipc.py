@@ -9,7 +9,8 @@ Whatever is not the plain case (nulls, compression, another schema) is left to p
 
 import struct
 from dataclasses import dataclass
-from typing import Any, Final
+from itertools import pairwise
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
@@ -21,6 +22,7 @@ from models.telemetry.block import SampleBlock
 from models.telemetry.kinds import KINDS, Kind
 
 MOST_LAYOUTS: Final = 64
+MOST_PLANS: Final = 1024
 _FIXED: Final = (np.int32, np.uint32, np.uint32, np.int64, np.int64, np.uint32)
 _DICTIONARY: Final = 2
 _RECORDS: Final = 3
@@ -44,36 +46,64 @@ class _Layout:
     rows: NDArray[np.int32]
 
 
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """Where the columns of a batch lie in its body: `fixed` each, channels `stride` bytes apart."""
+
+    count: int
+    body_bytes: int
+    fixed: tuple[int, ...]
+    values: int
+    stride: int
+
+
 class StreamReader:
     """Blocks of IPC streams of one sender; `rows_of` maps device ids of each kind to rows.
 
-    Remembers at most `MOST_LAYOUTS` pairs of schema and dictionary; results do not depend on it.
+    Remembers at most `MOST_LAYOUTS` pairs of schema and dictionary and `MOST_PLANS` batch layouts
+    (one for each number of rows); results do not depend on it.
     """
 
     def __init__(self, rows_of: dict[Kind, dict[str, int]]) -> None:
         self._rows_of = rows_of
         self._layouts: dict[bytes, _Layout | None] = {}
+        self._plans: dict[tuple[Kind, bytes], _Plan | None] = {}
+        self._last: dict[Kind, bytes] = {}
 
     def read(self, stream: bytes, kind: Kind) -> SampleBlock:
         """The first batch of `stream`. Raises what pyarrow and `from_arrow` raise."""
-        block = self._plain(stream)
+        block = self._plain(stream, kind)
         if block is not None:
             return block
         with pa.ipc.open_stream(pa.py_buffer(stream)) as reader:
             return from_arrow(reader.read_next_batch(), self._rows_of.get(kind, {}))
 
-    def _plain(self, stream: bytes) -> SampleBlock | None:
+    def _plain(self, stream: bytes, kind: Kind) -> SampleBlock | None:
         """The block, or None where this is not the plain case (or not a stream at all)."""
         try:
-            schema = _message(stream, 0)
-            names = _message(stream, schema.end)
-            batch = _message(stream, names.end)
-            if names.header_type != _DICTIONARY or batch.header_type != _RECORDS:
+            prefix = self._last.get(kind, b"")
+            if not prefix or not stream.startswith(prefix):
+                names = _message(stream, _message(stream, 0).end)
+                if names.header_type != _DICTIONARY:
+                    return None
+                prefix = self._last[kind] = stream[: names.end]
+            layout = self._layout(prefix)
+            if layout is None:
                 return None
-            layout = self._layout(stream[: names.end])
-            return None if layout is None else _block(stream, batch, layout)
+            begin = len(prefix)
+            (size,) = struct.unpack_from("<i", stream, begin + 4)
+            plan = self._plan(stream[begin : begin + 8 + size], layout)
+            return None if plan is None else _block(stream, begin + 8 + size, plan, layout)
         except (struct.error, IndexError, ValueError):
             return None
+
+    def _plan(self, metadata: bytes, layout: _Layout) -> _Plan | None:
+        key = (layout.kind, metadata)
+        if key not in self._plans:
+            if len(self._plans) >= MOST_PLANS:
+                self._plans.clear()
+            self._plans[key] = _plan(metadata, len(KINDS[layout.kind].channels))
+        return self._plans[key]
 
     def _layout(self, prefix: bytes) -> _Layout | None:
         if prefix not in self._layouts:
@@ -163,24 +193,48 @@ def _pairs(data: bytes, at: int) -> tuple[int, ...]:
     return struct.unpack_from(f"<{2 * count}q", data, vector + 4)
 
 
-def _block(stream: bytes, batch: _Message, layout: _Layout) -> SampleBlock | None:
-    count, nulls, buffers = _batch(stream, batch.header)
-    channels = len(KINDS[layout.kind].channels)
+def _plan(metadata: bytes, channels: int) -> _Plan | None:
+    """The layout that the metadata of a record batch message tells, None if it is not plain."""
+    mark, size, at = struct.unpack_from("<IiI", metadata, 0)
+    if mark != 0xFFFFFFFF or size != len(metadata) - 8:
+        return None
+    sort, header, length = (_field(metadata, 8 + at, n) for n in (1, 2, 3))
+    if sort is None or header is None or length is None or metadata[sort] != _RECORDS:
+        return None
+    (body_bytes,) = struct.unpack_from("<q", metadata, length)
+    table = header + struct.unpack_from("<I", metadata, header)[0]
+    count, nulls, buffers = _batch(metadata, table)
     if nulls or count <= 0 or len(buffers) != 2 * (len(_FIXED) + channels):
         return None
-    # A copy of its own: the body need not be aligned where it lies, and the rest can go.
-    body = stream[batch.body : batch.end]
-    columns: list[NDArray[Any]] = []
-    for dtype, (at, size) in zip(_FIXED, buffers[1::2], strict=False):
-        if size < count * np.dtype(dtype).itemsize:
-            return None
-        columns.append(np.frombuffer(body, dtype, count, at))
-    values = np.empty((channels, count), np.float32)
-    for row, (at, size) in zip(values, buffers[2 * len(_FIXED) + 1 :: 2], strict=True):
-        if size < 4 * count:
-            return None
-        row[:] = np.frombuffer(body, np.float32, count, at)
-    index = columns[0]
-    if int(index.min()) < 0 or int(index.max()) >= len(layout.rows):
+    data = buffers[1::2]
+    sizes = [np.dtype(d).itemsize for d in _FIXED] + [4] * channels
+    if any(
+        at < 0 or at % width or length < count * width or at + length > body_bytes
+        for (at, length), width in zip(data, sizes, strict=True)
+    ):
         return None
-    return SampleBlock(layout.kind, layout.rows[index], *columns[1:], values)
+    places = [at for at, _ in data[len(_FIXED) :]]
+    steps = {b - a for a, b in pairwise(places)} or {4 * count}
+    if len(steps) != 1:
+        return None
+    fixed = tuple(at for at, _ in data[: len(_FIXED)])
+    return _Plan(count, body_bytes, fixed, places[0], steps.pop())
+
+
+def _block(stream: bytes, begin: int, plan: _Plan, layout: _Layout) -> SampleBlock | None:
+    # A copy of its own: the body need not be aligned where it lies, and the rest can go.
+    body = stream[begin : begin + plan.body_bytes]
+    if len(body) != plan.body_bytes:
+        return None
+    count, at = plan.count, plan.fixed
+    channels = len(KINDS[layout.kind].channels)
+    index: NDArray[np.uint32] = np.ndarray((count,), np.uint32, body, at[0])
+    if int(index.max()) >= len(layout.rows):
+        return None
+    values = np.ndarray((channels, count), np.float32, body, plan.values, (plan.stride, 4)).copy()
+    return SampleBlock(
+        layout.kind, layout.rows[index], np.ndarray((count,), np.uint32, body, at[1]),
+        np.ndarray((count,), np.uint32, body, at[2]), np.ndarray((count,), np.int64, body, at[3]),
+        np.ndarray((count,), np.int64, body, at[4]), np.ndarray((count,), np.uint32, body, at[5]),
+        values,
+    )

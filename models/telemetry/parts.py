@@ -77,7 +77,7 @@ def unpack_parts(
             if block.kind != kind:
                 raise SchemaError("wrong_format", f"part of {kind} holds {block.kind}")
             found[part["lane"]][kind] = block
-    except (KeyError, TypeError, ValueError, StopIteration, pa.ArrowException, OSError) as error:
+    except (LookupError, TypeError, ValueError, StopIteration, pa.ArrowException, OSError) as error:
         raise SchemaError("wrong_format", str(error)[:200]) from error
     return found
 

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.errors import SchemaError
+from models.flows.subjects import BALL_KINDS, PERSON_KINDS
 from models.telemetry.arrow import to_arrow
 from models.telemetry.block import SampleBlock
 from models.telemetry.flow_records import FLOW_KINDS, RecordDecoder
@@ -108,3 +109,7 @@ def test_it_remembers_a_bounded_number_of_shapes() -> None:
         reader.read(stream_of(to_arrow(block_of(Kind.HEART, 2, k), [f"{k}-{i}" for i in range(7)])),
                     Kind.HEART)
     assert len(reader._layouts) <= 64
+
+
+def test_every_kind_that_a_flow_reads_is_decoded() -> None:
+    assert FLOW_KINDS == {*PERSON_KINDS, *BALL_KINDS}
