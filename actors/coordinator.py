@@ -11,19 +11,19 @@ started again goes on where its predecessor stopped, and a predecessor that stil
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
+from actors.coordinator_ports import CoordinatorConfig, CoordinatorPorts, Policy
 from actors.coordinator_view import PoolView
 from actors.decisions import DecisionLog
-from actors.worker_snapshots import SnapshotPort, flow_stream
-from cluster.eventlog.port import EventLog
+from actors.worker_snapshots import flow_stream
 from cluster.names import ACTIONS_TOPIC, events_topic, roster_topic
 from models.errors import ConfigError, FencedError, LogError, TouchlineError
-from models.policies.assignment import AssignmentConfig, FlowInfo, WorkerInfo, plan_moves
+from models.policies.assignment import FlowInfo, WorkerInfo, plan_moves
 from models.policies.forecast import RateForecast
+from models.policies.match_forecast import MatchForecast
 from models.policies.ownership import Assignment, Ownership, WorkerReport
-from models.policies.pool import HELD, PoolConfig, PoolPolicy, PoolSignals, Scale
+from models.policies.pool import HELD, PoolPolicy, PoolSignals, Scale
 from models.policies.succession import Ending, Succession
 from models.telemetry.roster import Roster
 
@@ -31,50 +31,6 @@ TABLE_KEY: Final = "coordinator/table"
 TERM_STREAM: Final = "coordinator"
 TERM_SHIFT: Final = 20
 _ROSTER: Final = roster_topic("")
-
-
-class Launcher(Protocol):
-    """Starts and ends worker processes. Both calls return at once and may be repeated."""
-
-    def start(self, worker_id: int) -> None:
-        """See to it that the worker runs."""
-        ...
-
-    def drain(self, worker_id: int) -> None:
-        """End a worker that holds no flows any more."""
-        ...
-
-
-class Policy(Protocol):
-    """What is needed of `PoolPolicy`."""
-
-    def decide(self, signals: PoolSignals) -> Scale: ...
-
-
-@dataclass(frozen=True, slots=True)
-class CoordinatorConfig:
-    """Times in ns. `venues`: those that must be there before the pool can be all final."""
-
-    pool: PoolConfig = field(default_factory=PoolConfig)
-    assignment: AssignmentConfig = field(default_factory=AssignmentConfig)
-    venues: tuple[str, ...] = ()
-    dead_after_ns: int = 3_000_000_000
-    stalled_after_ns: int = 120_000_000_000
-    release_ns: int = 10_000_000_000
-    start_patience_ns: int = 60_000_000_000
-    observe_ns: int = 500_000_000
-    rebalance_ns: int = 5_000_000_000
-    forecast_s: float = 10.0
-
-
-@dataclass(frozen=True, slots=True)
-class CoordinatorPorts:
-    """What the coordinator needs from outside. `clock_ns` is wall clock."""
-
-    log: EventLog
-    snapshots: SnapshotPort
-    launcher: Launcher
-    clock_ns: Callable[[], int]
 
 
 class Coordinator:
@@ -89,6 +45,7 @@ class Coordinator:
         self._lock = threading.RLock()
         self._policy = policy or PoolPolicy(self.config.pool)
         self._forecast = RateForecast()
+        self._matches = MatchForecast()
         self._succession = Succession()
         self._rosters: dict[str, int] = {}
         self._match_waits = True
@@ -198,6 +155,7 @@ class Coordinator:
             return stored[0].offset + 1
         if not self._may_begin(venue_id, roster.match_id):
             return offset
+        self._matches.schedule(venue_id, [(p.start_ns, p.end_ns) for p in roster.periods])
         ids = [subject.subject_id for subject in roster.subjects]
         if self._table.set_venue(venue_id, roster.match_id, stored[0].offset, ids):
             detail = {"venue": venue_id, "match": roster.match_id, "flows": len(ids)}
@@ -249,6 +207,7 @@ class Coordinator:
         self._observed_ns = now_ns
         self._view.observe(now_ns, self._table)
         self._forecast.observe(now_ns, self._view.arrival_per_s)
+        self._matches.observe(now_ns, self._view.arrivals)
         scale = self._policy.decide(self._signals(now_ns))
         have = len(self._members()) + len(self._started)
         new = self._last_scale is None or scale.reason != self._last_scale.reason
@@ -267,9 +226,15 @@ class Coordinator:
         view = self._view
         return PoolSignals(
             now_ns, len(self._members()), len(self._started), view.hot_backlog_s,
-            view.calm_backlog_s, view.arrival_per_s, self._forecast.ahead(self.config.forecast_s),
-            view.service_per_s, view.utilisation,
+            view.calm_backlog_s, view.arrival_per_s, self._ahead_per_s(), view.service_per_s,
+            view.utilisation,
         )
+
+    def _ahead_per_s(self) -> float:
+        """The rate when a worker that is started now is ready: the trend's, or the timetable's."""
+        config = self.config
+        timetable = self._view.arrival_per_s + self._matches.change(config.timetable_s)
+        return max(self._forecast.ahead(config.forecast_s), timetable)
 
     def _members(self) -> list[int]:
         """Workers that are registered and stay."""
@@ -387,7 +352,7 @@ class Coordinator:
                 "epoch": self._table.epoch, "superseded": self.superseded,
                 "errors": dict(self.errors), "pending": sorted(self._started),
                 "scale": {"target": scale.target, "reason": str(scale.reason)} if scale else {},
-                "forecast_per_s": self._forecast.ahead(self.config.forecast_s),
+                "forecast_per_s": self._ahead_per_s(),
                 "decisions": list(self.decisions.recent), "decisions_n": self.decisions.count,
                 **view,
             }

@@ -8,7 +8,8 @@ is started again, and end when they are drained or with the cluster.
 import threading
 from typing import Any, Final
 
-from actors.coordinator import Coordinator, CoordinatorConfig, CoordinatorPorts, Launcher
+from actors.coordinator import Coordinator
+from actors.coordinator_ports import CoordinatorConfig, CoordinatorPorts, Launcher
 from actors.pool_metrics import PoolMetrics
 from actors.worker_shell import WorkerShell, snapshot_store
 from cluster.clock import SteadyClock

@@ -33,6 +33,7 @@ class PoolView:
         self._log = log
         self.reports: dict[int, WorkerReport] = {}
         self.busy: dict[int, float] = {}
+        self.arrivals: dict[str, float] = {}
         self.rows_per_s: dict[int, float] = {}
         self.arrival_per_s = self.service_per_s = self.utilisation = 0.0
         self.hot_backlog_s = self.calm_backlog_s = 0.0
@@ -152,14 +153,15 @@ class PoolView:
     # -- inside ------------------------------------------------------------------------------------
 
     def _observe_ends(self, now_ns: int, table: Ownership) -> None:
-        arrived = 0
+        arrived: dict[str, int] = {}
         for venue, place in table.venues.items():
             end = self._log.describe(telemetry_topic(venue)).end
-            arrived += (end - self._ends.get(venue, end)) * len(place.flows)
+            arrived[venue] = (end - self._ends.get(venue, end)) * len(place.flows)
             self._ends[venue] = end
         span_s = (now_ns - self._ends_ns) / 1e9
         if self._ends_ns and span_s > 0:
-            self.arrival_per_s = arrived / span_s
+            self.arrivals = {venue: count / span_s for venue, count in arrived.items()}
+            self.arrival_per_s = sum(self.arrivals.values())
         self._ends_ns = now_ns
 
     def _venue(self, venue: str, table: Ownership) -> dict[str, Any]:

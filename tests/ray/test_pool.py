@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from actors.coordinator import Coordinator, CoordinatorPorts
+from actors.coordinator import Coordinator
+from actors.coordinator_ports import CoordinatorPorts
 from actors.coordinator_shell import CoordinatorShell, RayLauncher
 from actors.net_client import NetClient
 from actors.worker import Worker, WorkerPorts

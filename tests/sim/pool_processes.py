@@ -8,7 +8,8 @@ at a time, as in its shell.
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from actors.coordinator import Coordinator, CoordinatorConfig, CoordinatorPorts
+from actors.coordinator import Coordinator
+from actors.coordinator_ports import CoordinatorConfig, CoordinatorPorts
 from actors.net_client import NetClient
 from actors.supervisor_shell import judge_stats
 from actors.worker import CoordinatorAwayError, Worker, WorkerConfig, WorkerPorts

@@ -4,7 +4,8 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from actors.coordinator import Coordinator, CoordinatorConfig, CoordinatorPorts
+from actors.coordinator import Coordinator
+from actors.coordinator_ports import CoordinatorConfig, CoordinatorPorts
 from actors.net_client import NetClient
 from actors.worker import CoordinatorAwayError, Worker, WorkerConfig, WorkerPorts
 from actors.worker_venue import Kernel

@@ -112,4 +112,4 @@ def test_it_remembers_a_bounded_number_of_shapes() -> None:
 
 
 def test_every_kind_that_a_flow_reads_is_decoded() -> None:
-    assert FLOW_KINDS == {*PERSON_KINDS, *BALL_KINDS}
+    assert {*PERSON_KINDS, *BALL_KINDS} == FLOW_KINDS
