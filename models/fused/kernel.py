@@ -19,9 +19,9 @@ from models.fused import state as S  # noqa: N812
 from models.fused.arrange import arrange, keep_raw, place, recall_clean
 from models.fused.config import FusedConfig, FusedRule
 from models.fused.filters import clean_channel, move, shake
-from models.fused.sequence import admit, finite, release_all
+from models.fused.sequence import admit, by_place, finite, release_all
 from models.fused.snapshot import dump, load
-from models.fused.stage import RECORD, Stage, due, gather, new_stage, unpack
+from models.fused.stage import NEIGHBOURS, RECORD, Stage, due, gather, new_stage, unpack
 from models.fused.state import (
     CHANNELS,
     Columns,
@@ -148,14 +148,20 @@ def _take_hood(
     hood: int, stage: Stage, rule: FusedRule, streams: Streams, pool: Pool, listed: Listed,
     columns: Columns, given: Given,
 ) -> None:
-    """Work on the rows of one neighbourhood."""
+    """Work on the rows of one neighbourhood, stream by stream as they lie in memory."""
     n = unpack(stage, hood)
-    v = stage.values
+    v, t_ms = stage.values, stage.t_ms[:n]
     values = (v[0, :n], v[1, :n], v[2, :n], v[3, :n], v[4, :n], v[5, :n], v[6, :n])
-    _take(
-        stage.stream[:n], stage.seq[:n], stage.t_ms[:n], values, rule, streams, pool, listed,
-        columns, given,
+    listed.n[:] = 0
+    finite(values, columns.dist)
+    admit(
+        stage.stream[:n], stage.seq[:n], t_ms, values, columns.dist, rule.wait_n, streams.gate,
+        streams.ring, pool, listed,
     )
+    first = hood * NEIGHBOURS
+    by_place(streams.gate, first, min(first + NEIGHBOURS, streams.gate.shape[0]), listed)
+    if listed.n[S.RELEASED] > 0:
+        _work(t_ms, values, t_ms[0], rule, streams, pool, listed, columns, given)
 
 
 class FusedKernel:

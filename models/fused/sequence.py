@@ -113,6 +113,18 @@ def _drain(
 
 
 @njit(cache=True, error_model="numpy")
+def by_place(gate: NDArray[np.int32], first: Whole, last: Whole, listed: Listed) -> None:
+    """Name the touched streams among [first, last) in the order in which their state lies in
+    memory: fetched in any other order, every stream would wait for it."""
+    n = 0
+    for s in range(first, last):
+        if gate[s, S.PLACE] > 0:
+            listed.touched[n] = s
+            n += 1
+    listed.n[S.TOUCHED] = n
+
+
+@njit(cache=True, error_model="numpy")
 def release_all(
     gate: NDArray[np.int32], rings: NDArray[np.int32], pool: Pool, listed: Listed
 ) -> None:
