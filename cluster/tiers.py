@@ -147,6 +147,9 @@ def publish(storage: TierStorage, manifest: Manifest) -> bool:
 
     Raises ConfigError when a file that it names is missing or of another size, StorageError.
     """
+    # First, so that what we have written is swept even when another roll turns out to be quicker:
+    # its sweep may have passed before our last file was there.
+    storage.put_atomic(f"{_due(manifest.venue_id, manifest.match_id)}/{manifest.number:08d}", b"-")
     there = storage.sizes(manifest.root) if manifest.files else {}
     for entry in manifest.files:
         if there.get(entry.key) != entry.size_bytes:
@@ -154,7 +157,6 @@ def publish(storage: TierStorage, manifest: Manifest) -> bool:
             if storage.get(manifest.key) is not None:
                 return False
             raise ConfigError(f"{entry.key}: missing or damaged; nothing is published")
-    storage.put_atomic(f"{_due(manifest.venue_id, manifest.match_id)}/{manifest.number:08d}", b"-")
     return storage.put_if_absent(manifest.key, manifest.to_bytes())
 
 

@@ -62,6 +62,8 @@ def sum_accounts(accounts: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     totals: Counter[str] = Counter()
     rejected: Counter[str] = Counter()
     for account in accounts:
+        if not account:  # a venue that was never taken over has taken nothing in
+            continue
         for key in ("in", "forwarded", "thinned", "buffered", "lost_by_counter"):
             totals[key] += int(account[key])
         rejected.update({str(reason): int(n) for reason, n in account["rejected"].items()})

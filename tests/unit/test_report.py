@@ -22,6 +22,10 @@ def test_accounts_of_venues_add_up_by_reason() -> None:
     assert holds(total)
 
 
+def test_a_venue_that_was_never_taken_over_adds_nothing() -> None:
+    assert sum_accounts([{}, ACCOUNT]) == sum_accounts([ACCOUNT])
+
+
 def test_a_lost_sample_breaks_conservation() -> None:
     assert not holds(sum_accounts([{**ACCOUNT, "forwarded": 59}]))
 

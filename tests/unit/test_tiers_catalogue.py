@@ -92,6 +92,18 @@ def test_a_roll_whose_files_the_winner_swept_is_refused_and_no_error(
     assert totals(storage) == {"bytes": 3, "rows": 10}
 
 
+def test_what_a_slower_roll_wrote_after_the_winner_had_swept_is_swept_too(
+    storage: MemoryStorage,
+) -> None:
+    first, second = roll(storage, 0, b"one"), roll(storage, 0, b"two")
+    assert publish(storage, first)
+    sweep_due(storage)
+    late = put_data(storage, f"{ROOT}/kind=lps", 0, "lps", 10, b"late")
+    assert not publish(storage, replace(second, files=(*second.files, late)))
+    sweep_due(storage)
+    assert storage.list("data") == [entry.key for entry in first.files]
+
+
 def test_a_roll_that_ran_twice_counts_once(storage: MemoryStorage) -> None:
     publish(storage, roll(storage, 0, b"one"))
     publish(storage, roll(storage, 0, b"one"))
