@@ -117,3 +117,12 @@ def _values(batch: pa.RecordBatch, kind: Kind) -> NDArray[np.float32]:
         else:
             raise SchemaError("wrong_format", f"{kind} lacks {channel.name}")
     return values
+
+
+def first_block(stream: bytes | memoryview, rows_of: dict[str, int]) -> SampleBlock:
+    """The first batch of an IPC stream, checked through: offsets and indices that lead nowhere
+    would be followed. Raises SchemaError, ArrowException, OSError, StopIteration."""
+    with pa.ipc.open_stream(pa.py_buffer(stream)) as reader:
+        batch = reader.read_next_batch()
+    batch.validate(full=True)
+    return from_arrow(batch, rows_of)

@@ -17,7 +17,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from models.errors import SchemaError
-from models.telemetry.arrow import from_arrow, kind_of, schema_of
+from models.telemetry.arrow import first_block, kind_of, schema_of
 from models.telemetry.block import SampleBlock
 from models.telemetry.kinds import KINDS, Kind
 
@@ -71,12 +71,11 @@ class StreamReader:
         self._last: dict[Kind, bytes] = {}
 
     def read(self, stream: bytes, kind: Kind) -> SampleBlock:
-        """The first batch of `stream`. Raises what pyarrow and `from_arrow` raise."""
+        """The first batch of `stream`. Raises what `first_block` raises."""
         block = self._plain(stream, kind)
         if block is not None:
             return block
-        with pa.ipc.open_stream(pa.py_buffer(stream)) as reader:
-            return from_arrow(reader.read_next_batch(), self._rows_of.get(kind, {}))
+        return first_block(stream, self._rows_of.get(kind, {}))
 
     def _plain(self, stream: bytes, kind: Kind) -> SampleBlock | None:
         """The block, or None where this is not the plain case (or not a stream at all)."""
@@ -138,6 +137,8 @@ def _dictionary_of(prefix: bytes, schema: pa.Schema) -> list[str]:
     body = prefix[message.body : message.end]
     columns = [pa.py_buffer(body[at : at + size]) if size else None for at, size in buffers]
     texts = pa.Array.from_buffers(schema.field("device_id").type.value_type, count, columns)
+    # Offsets that lead nowhere would be followed.
+    texts.validate(full=True)
     found: list[str] = texts.to_pylist()
     return found
 

@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from models.errors import SchemaError
-from models.telemetry.arrow import SCHEMA_VERSION, from_arrow, to_arrow
+from models.telemetry.arrow import SCHEMA_VERSION, first_block, to_arrow
 from models.telemetry.block import SampleBlock
 from models.telemetry.kinds import Kind
 
@@ -72,8 +72,7 @@ def unpack_parts(
                 raise SchemaError("truncated", f"part of {part['bytes']} bytes")
             offset += part["bytes"]
             kind = Kind(part["kind"])
-            with pa.ipc.open_stream(pa.py_buffer(body)) as reader:
-                block = from_arrow(reader.read_next_batch(), by_kind.get(kind, {}))
+            block = first_block(body, by_kind.get(kind, {}))
             if block.kind != kind:
                 raise SchemaError("wrong_format", f"part of {kind} holds {block.kind}")
             found[part["lane"]][kind] = block

@@ -1,5 +1,6 @@
 """The workers' reader of records says what the general one says, whatever the bytes are."""
 
+from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
@@ -90,6 +91,20 @@ def test_damaged_records_are_refused_or_read_as_the_general_decoder_reads_them(d
     for block in found.blocks.values():
         assert len(block) == block.values.shape[1]
         assert int(block.device.max()) < len(IDS)
+    try:
+        whole = decode_record(cut, ROWS)
+    except SchemaError:
+        return
+    assert all(same(block, whole.blocks[kind]) for kind, block in found.blocks.items())
+
+
+def test_no_single_damaged_byte_is_followed_to_where_it_leads() -> None:
+    payload = encode_record(record_of({Kind.LPS: 6}), IDS)
+    for at in range(len(payload)):
+        cut = payload[:at] + b"\0" + payload[at + 1 :]
+        for decode in (RecordDecoder(ROWS).decode, lambda p: decode_record(p, ROWS)):
+            with suppress(SchemaError):
+                decode(cut)
 
 
 @pytest.mark.parametrize("compression", [None, "zstd"])
