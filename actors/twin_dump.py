@@ -16,7 +16,7 @@ from models.events.envelope import from_cloudevent
 from models.flows.states import decode_states, match_of_states
 from models.readmodel_events import event_entry, selects
 from models.readmodel_input import STATES_TYPE
-from models.recompute.events import STREAM as CORRECTIONS
+from models.recompute.events import is_recomputed
 from models.telemetry.roster import Roster
 
 
@@ -70,7 +70,7 @@ def _finals(
 ) -> dict[tuple[str, str], dict[str, Any]]:
     finals: dict[tuple[str, str], dict[str, Any]] = {}
     for stored in records_now(log, insights_topic(venue_id)):
-        recomputed = stored.record.stream.startswith(CORRECTIONS)
+        recomputed = is_recomputed(stored.record.stream)
         if stored.record.content_type != STATES_TYPE or recomputed:
             continue
         table = decode_states(stored.record.payload)

@@ -114,9 +114,7 @@ def read_file(
     storage: TierStorage, key: str, key_dir: str, columns: Sequence[str] | None = None
 ) -> pa.Table:
     """The table in a data file. Raises StorageError; OSError when it, or its key, is missing."""
-    data = storage.get(key)
-    if data is None:
-        raise FileNotFoundError(f"{key}: a manifest names it, but it is gone")
+    data = _bytes(storage, key)
     names = None if columns is None else list(columns)
     # A file without encrypted columns refuses decryption properties that it does not need.
     plain = pq.ParquetFile(io.BytesIO(data))
@@ -130,14 +128,18 @@ def read_file(
 def time_span(storage: TierStorage, key: str, column: str = "t_event_ns") -> tuple[int, int]:
     """(least, largest) value of a column of times that is not encrypted, from the file's footer.
     Raises StorageError; OSError when the file is missing."""
-    data = storage.get(key)
-    if data is None:
-        raise FileNotFoundError(f"{key}: a manifest names it, but it is gone")
-    file = pq.ParquetFile(io.BytesIO(data))
+    file = pq.ParquetFile(io.BytesIO(_bytes(storage, key)))
     at = file.schema_arrow.names.index(column)
     groups = [file.metadata.row_group(n).column(at) for n in range(file.metadata.num_row_groups)]
     found = [group.statistics for group in groups]
     return min(one.min for one in found), max(one.max for one in found)
+
+
+def _bytes(storage: TierStorage, key: str) -> bytes:
+    data = storage.get(key)
+    if data is None:
+        raise FileNotFoundError(f"{key}: a manifest names it, but it is gone")
+    return data
 
 
 def _together(tables: list[pa.Table]) -> pa.Table:

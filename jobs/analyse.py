@@ -18,9 +18,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from actors.sources.recorded import Recording, open_recording, read_mapping
-from cluster.settings import load_settings
 from jobs.analyse_match import open_match
 from jobs.analyse_show import heat_text, table_text
+from jobs.options import add_settings_options, settings_of
 from models.analyses import heatmap, running
 from models.analyses.hits import REACH_M
 from models.analyses.suite import NAMES, Suite
@@ -52,8 +52,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("paths", type=Path, nargs="*", metavar="PATH")
     parser.add_argument("--mapping", type=Path, help="file that maps columns to channels")
     parser.add_argument("--match", default="", help="VENUE/MATCH of the warm tier")
-    parser.add_argument("--settings", type=Path, help="settings that say where the tier is")
-    parser.add_argument("--data-dir", type=Path, help="the folder that a run kept its data in")
+    add_settings_options(
+        parser, "settings that say where the tier is", "the folder that a run kept its data in"
+    )
     parser.add_argument("--roster", type=Path, help="roster (JSON) of the match, else as known")
     parser.add_argument(
         "--reach", type=float, default=REACH_M,
@@ -68,9 +69,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def _sources(options: argparse.Namespace) -> list[tuple[str, Recording]]:
     if options.match:
-        extra = {"data_dir": str(options.data_dir)} if options.data_dir else {}
-        settings = load_settings(options.settings, extra)
-        return [(options.match, open_match(settings, options.match, options.roster))]
+        match = open_match(settings_of(options), options.match, options.roster)
+        return [(options.match, match)]
     mapping = read_mapping(options.mapping) if options.mapping else None
     return [(path.name, open_recording(path, mapping)) for path in options.paths]
 

@@ -18,7 +18,7 @@ from models.events.envelope import Event, from_cloudevent
 from models.flows.states import decode_states
 from models.latency import LatencyHistogram
 from models.readmodel_input import STATES_TYPE
-from models.recompute.events import STREAM as CORRECTIONS
+from models.recompute.events import is_recomputed
 from models.report import RunFacts
 
 PERCENTILES = (("p50", 50.0), ("p95", 95.0), ("p99", 99.0))
@@ -44,7 +44,7 @@ def read_events(log: EventLog, venue_id: str) -> list[Event]:
     """Every event of the venue as told live, each once; corrections are reported apart."""
     found: dict[str, Event] = {}
     for stored in records_now(log, events_topic(venue_id)):
-        if stored.record.stream.startswith(CORRECTIONS):
+        if is_recomputed(stored.record.stream):
             continue
         event = from_cloudevent(stored.record.payload)
         found.setdefault(event.event_id, event)
@@ -55,7 +55,7 @@ def read_finals(log: EventLog, venue_id: str) -> list[dict[str, Any]]:
     """The final state row of every subject of the venue as told live, as a dictionary."""
     rows: dict[str, dict[str, Any]] = {}
     for stored in records_now(log, insights_topic(venue_id)):
-        recomputed = stored.record.stream.startswith(CORRECTIONS)
+        recomputed = is_recomputed(stored.record.stream)
         if stored.record.content_type != STATES_TYPE or recomputed:
             continue
         table = decode_states(stored.record.payload)

@@ -16,10 +16,10 @@ from typing import Any
 from cluster.settings import Settings, load_settings
 from jobs.collect import collect_facts
 from jobs.meter import ProcessMeter
-from jobs.recompute import recompute, summary_line
+from jobs.recompute import recompute
 from jobs.roll import roll
 from jobs.session import Session
-from jobs.show import report_text
+from jobs.show import report_text, summary_line
 from models.errors import ConfigError
 from models.report import build_report
 

@@ -5,14 +5,14 @@ Athletes are the cold tier's pseudonyms. Matches rolled before rows had a day ar
 
 import argparse
 import sys
-from pathlib import Path
 
 import pyarrow as pa
 from pyarrow import csv
 
-from cluster.settings import Settings, load_settings
+from cluster.settings import Settings
 from cluster.tier_files import read_kind
 from cluster.tiers import newest_manifests, open_tier
+from jobs.options import add_settings_options, settings_of
 from models.errors import ConfigError
 from models.tiers.cold import COLD_SCHEMA, CUMULATIVE
 from models.tiers.loads import load_history
@@ -21,12 +21,10 @@ from models.tiers.loads import load_history
 def main(argv: list[str] | None = None) -> int:
     """Read the cold tier of the settings and print what it says of one column."""
     parser = argparse.ArgumentParser(prog="touchline loads", description=__doc__)
-    parser.add_argument("--settings", type=Path, help="TOML settings file")
-    parser.add_argument("--data-dir", type=Path, help="instead of the settings' data_dir")
+    add_settings_options(parser)
     parser.add_argument("--column", choices=CUMULATIVE, default="player_load_au")
     options = parser.parse_args(argv)
-    overrides = {"data_dir": str(options.data_dir)} if options.data_dir else {}
-    table = loads_of(load_settings(options.settings, overrides), options.column)
+    table = loads_of(settings_of(options), options.column)
     csv.write_csv(table, sys.stdout.buffer)
     return 0
 

@@ -9,7 +9,6 @@ each naming what it supersedes. Killed at any step and run again, nothing is sai
 """
 
 import argparse
-from pathlib import Path
 from typing import Any, Final
 
 import pyarrow as pa
@@ -17,11 +16,13 @@ import pyarrow as pa
 from cluster.eventlog.open import open_log
 from cluster.eventlog.port import EventLog, Record
 from cluster.names import events_topic, insights_topic
-from cluster.settings import Settings, load_settings
+from cluster.settings import Settings
 from cluster.tiers import Manifest, TierStorage, chain, newest_manifests, open_tier
+from jobs.options import add_settings_options, settings_of
 from jobs.recompute_match import CORRECTION_KINDS, WarmMatch, is_recomputation, recompute_match
 from jobs.roll import Item, RollError, Spread, publish_all, spread_with_ray, with_cluster
-from jobs.roll_log import Span, matches_in
+from jobs.roll_log import Span, match_in
+from jobs.show import summary_line
 from models.errors import ConfigError
 from models.events.envelope import EVENT_TYPE, to_cloudevent
 from models.flows.config import FlowConfig
@@ -63,12 +64,10 @@ def recompute(
 def main(argv: list[str] | None = None) -> int:
     """Connect to the cluster of the settings (or the one that submitted this job), recompute."""
     parser = argparse.ArgumentParser(prog="touchline recompute", description=__doc__)
-    parser.add_argument("--settings", type=Path, help="TOML settings file")
-    parser.add_argument("--data-dir", type=Path, help="instead of the settings' data_dir")
+    add_settings_options(parser)
     parser.add_argument("--match", default="", help="only the match of this id")
     options = parser.parse_args(argv)
-    overrides = {"data_dir": str(options.data_dir)} if options.data_dir else {}
-    settings = load_settings(options.settings, overrides)
+    settings = settings_of(options)
     found = with_cluster(settings, lambda spread: recompute(settings, options.match, spread))
     for one in found:
         print(summary_line(one))
@@ -76,23 +75,11 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def summary_line(one: dict[str, Any]) -> str:
-    """One match in a line."""
-    events = ", ".join(f"{n} {status}" for status, n in one["events"].items()) or "none"
-    change, share = one["median_change"], one["median_change_pct"]
-    return (
-        f"{one['venue_id']}/{one['match_id']}: {one['metrics']} metrics of {one['persons']} persons"
-        f" corrected, {one['metrics_late']} for late data; events: {events}; median change:"
-        f" distance {share['distance_m']:+.1f} %, HSR {share['hsr_m']:+.1f} %,"
-        f" acc_n {change['acc_n']:+g}"
-    )
-
-
 def recompute_work(settings: Settings, venue_id: str, match_id: str) -> Manifest | None:
     """One match; runs wherever `spread` puts it. Raises ConfigError without a roster."""
     log = open_log(settings.log.url)
     try:
-        span = _span(log, venue_id, match_id)
+        span = match_in(log, venue_id, match_id)
     finally:
         log.close()
     if span is None:
@@ -139,10 +126,6 @@ def _match(warm: TierStorage, settings: Settings, venue_id: str, match_id: str) 
     return WarmMatch(warm, settings.identity.key_dir, chain(warm, venue_id, match_id))
 
 
-def _span(log: EventLog, venue_id: str, match_id: str) -> Span | None:
-    return next((one for one in matches_in(log, venue_id) if one.match_id == match_id), None)
-
-
 def _mark(manifest: Manifest) -> str:
     """The object that stands for corrections that the log does not hold yet."""
     return f"deliver/{manifest.venue_id}/{manifest.match_id}/{manifest.number:08d}"
@@ -165,7 +148,7 @@ def _deliver(
     generation = WarmMatch(warm, match.key_dir, earlier).generation
     finals = pa.concat_tables(written.tables([FINALS]))
     corrections = written.tables(CORRECTION_KINDS)
-    span = _span(log, venue_id, match_id)
+    span = match_in(log, venue_id, match_id)
     if span is not None:
         _append(log, span, f"{STREAM}{match_id}/{generation}", corrections, finals)
     warm.delete(key)

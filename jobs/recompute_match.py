@@ -16,7 +16,7 @@ from cluster.tiers import DataFile, Manifest, TierStorage
 from models.flows.config import FlowConfig
 from models.flows.layout import PERSON_COLUMNS
 from models.flows.subjects import PERSONS
-from models.recompute.events import STREAM
+from models.recompute.events import is_recomputed
 from models.recompute.match import OF_BODY, Recomputation, Told
 from models.recompute.rows import warm_block
 from models.recompute.tables import (
@@ -66,7 +66,7 @@ class WarmMatch:
             return bool({entry.kind for entry in self.files()} & _INPUTS)
         # Corrections go out by the log, and so come back with the next roll.
         return any(
-            not stream.startswith(STREAM)
+            not is_recomputed(stream)
             for kind in EVENT_KINDS
             for table in read_kind(self.storage, later, kind, self.key_dir, ["stream"])
             for stream in table.column("stream").to_pylist()

@@ -12,14 +12,13 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar
 
 import pyarrow as pa
 
 from cluster.eventlog.open import open_log
 from cluster.eventlog.port import EventLog
-from cluster.settings import Settings, load_settings
+from cluster.settings import Settings
 from cluster.tiers import (
     Manifest,
     TierStorage,
@@ -29,9 +28,10 @@ from cluster.tiers import (
     publish,
     sweep_due,
 )
+from jobs.options import add_settings_options, settings_of
 from jobs.retention import trim_hot
 from jobs.roll_cold import roll_season
-from jobs.roll_log import matches_in, venues_in
+from jobs.roll_log import match_in, matches_in, venues_in
 from jobs.roll_warm import WarmPorts, has_news, roll_match
 from models.errors import ConfigError, TouchlineError
 
@@ -97,12 +97,10 @@ def roll(
 def main(argv: list[str] | None = None) -> int:
     """Connect to the cluster of the settings (or the one that submitted this job) and roll."""
     parser = argparse.ArgumentParser(prog="touchline roll", description=__doc__)
-    parser.add_argument("--settings", type=Path, help="TOML settings file")
-    parser.add_argument("--data-dir", type=Path, help="instead of the settings' data_dir")
+    add_settings_options(parser)
     parser.add_argument("--tier", choices=(*TIERS, "all"), default="all")
     options = parser.parse_args(argv)
-    overrides = {"data_dir": str(options.data_dir)} if options.data_dir else {}
-    settings = load_settings(options.settings, overrides)
+    settings = settings_of(options)
     names = TIERS if options.tier == "all" else (options.tier,)
     rolled = with_cluster(settings, lambda spread: roll(settings, names, spread))
     for tier, rows in rolled.items():
@@ -130,7 +128,7 @@ def warm_work(settings: Settings, venue_id: str, match_id: str) -> Manifest | No
     """One match into the warm tier; runs wherever `spread` puts it."""
     log = open_log(settings.log.url)
     try:
-        span = next((s for s in matches_in(log, venue_id) if s.match_id == match_id), None)
+        span = match_in(log, venue_id, match_id)
         if span is None:
             return None
         storage = open_tier(settings.tiers.warm_url, settings)

@@ -71,6 +71,11 @@ def matches_in(log: EventLog, venue_id: str) -> list[Span]:
     return list(known.values())
 
 
+def match_in(log: EventLog, venue_id: str, match_id: str) -> Span | None:
+    """The match of that id, if the log has its roster. Raises LogError."""
+    return next((span for span in matches_in(log, venue_id) if span.match_id == match_id), None)
+
+
 def offset_at(log: EventLog, topic: str, t_append_ns: int) -> int:
     """The first offset appended at `t_append_ns` or later; the end if there is none."""
     info = log.describe(topic)

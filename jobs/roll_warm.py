@@ -28,7 +28,7 @@ from models.edge.config import EdgeConfig
 from models.edge.effects import decode_health
 from models.edge.kernel import EdgeKernel
 from models.errors import ConfigError, SchemaError
-from models.flows.states import decode_states
+from models.flows.states import decode_states, match_of_states
 from models.flows.subjects import DeviceMap
 from models.readmodel_input import PREDICTION_TYPE, STATES_TYPE
 from models.telemetry.block import SampleBlock, concat_blocks
@@ -252,7 +252,7 @@ class _Roll:
     def _insight(self, stored: StoredRecord) -> None:
         if stored.record.content_type == STATES_TYPE:
             table = decode_states(stored.record.payload)
-            said = (table.schema.metadata or {}).get(b"match_id", b"").decode()
+            said = match_of_states(table)
             newest_ns = max(table.column("t_ns").to_pylist(), default=0)
             if self._is_ours(said, newest_ns, stored):
                 self._writer.add(warm.state_kind(table), self._progress.new_states(table))

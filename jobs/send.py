@@ -22,9 +22,10 @@ from actors.sources.played import SECOND_UNITS, UNIT_NS, Track
 from actors.sources.recorded import open_recording, read_mapping
 from actors.sources.recording import RecordedTrack
 from actors.sources.simulator import SimulatedTrack
-from cluster.settings import FlightSource, Settings, UdpSource, load_settings
+from cluster.settings import FlightSource, Settings, UdpSource
 from jobs.demo import parse_speed
 from jobs.gateway import Gateway, gateway_in, local_gateway
+from jobs.options import add_settings_options, settings_of
 from jobs.send_ways import Answer, Blocks, FlightWay, HttpWay, UdpWay, Way
 from models.errors import ConfigError
 from models.simulator.config import Faults, MatchConfig
@@ -139,8 +140,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("path", type=Path, nargs="?", metavar="PATH", help="a recording")
     parser.add_argument("--venue", required=True, help="id of the venue, as in its settings")
     parser.add_argument("--via", choices=WAYS, default="http")
-    parser.add_argument("--settings", type=Path, help="the settings of the live system")
-    parser.add_argument("--data-dir", type=Path, help="instead of the settings' data_dir")
+    add_settings_options(parser, "the settings of the live system")
     parser.add_argument("--address", default="", help="URL or host:port, if not as in the settings")
     parser.add_argument("--gateway", default="gateway", help="name of the sending gateway")
     parser.add_argument("--credentials", type=Path, help="folder of `touchline token --gateway`")
@@ -206,8 +206,7 @@ def stretch_of(track: Track, options: argparse.Namespace, now_ns: int) -> Stretc
 
 def open_way(options: argparse.Namespace, roster: Roster) -> Way:
     """The way in, with its credentials. Raises ConfigError, AccessError, SendError."""
-    overrides = {"data_dir": str(options.data_dir)} if options.data_dir else {}
-    settings = load_settings(options.settings, overrides)
+    settings = settings_of(options)
     gateway = gateway_of(settings, options)
     address = options.address or address_of(settings, options.venue, options.via)
     speed = options.speed or 1.0

@@ -5,14 +5,11 @@ way to the end. `stop` undoes whatever `start` has done so far.
 """
 
 import json
-import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import psutil
 
 from cluster.connection import connect, disconnect
 from cluster.eventlog.open import open_log
@@ -189,17 +186,10 @@ class Session:
         return bool(ops) and not any(ops["lag_records"].values())
 
     def _note(self, progress: Progress) -> None:
-        """Leave pids and progress where operators and tests find them."""
-        workers = self._status.get("workers", {})
-        pids = {f"worker/{k}": w["pid"] for k, w in workers.items() if w.get("pid")}
-        pids |= {f"stadium/{v}": s["pid"] for v, s in self._stats.items() if s.get("pid")}
-        pids |= _replica_pids()
-        for name, body in (
-            ("processes.json", pids), ("progress.json", {"done": progress.done}),
-        ):
-            path = self._data / f".{name}.new"
-            path.write_text(json.dumps(body))
-            path.replace(self._data / name)
+        """Leave the progress where operators and tests find it."""
+        path = self._data / ".progress.json.new"
+        path.write_text(json.dumps({"done": progress.done}))
+        path.replace(self._data / "progress.json")
 
     def stadium_stats(self) -> dict[str, dict[str, Any]]:
         """The newest word of every stadium."""
@@ -297,17 +287,3 @@ def _share(stats: Mapping[str, Any]) -> float:
 
 def _severity(status: str) -> int:
     return SEVERITY.index(status) if status in SEVERITY else 0
-
-
-def _replica_pids() -> dict[str, int]:
-    """Serve replicas among our own processes, by the titles that Ray gives them."""
-    found: dict[str, int] = {}
-    for process in psutil.Process(os.getpid()).children(recursive=True):
-        try:
-            title = " ".join(process.cmdline())
-        except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
-            continue
-        prefix = f"ray::ServeReplica:{SERVE_APP}:"
-        if title.startswith(prefix):
-            found["replica/" + title.removeprefix(prefix).split()[0]] = process.pid
-    return found

@@ -7,8 +7,6 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, TextIO
 
-from jobs.recompute import summary_line
-
 WIDTH = 30
 
 
@@ -146,3 +144,15 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
         cells += [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
         lines.append("          " + "  ".join(cells))
     return "\n".join(lines)
+
+
+def summary_line(one: dict[str, Any]) -> str:
+    """One recomputed match in a line."""
+    events = ", ".join(f"{n} {status}" for status, n in one["events"].items()) or "none"
+    change, share = one["median_change"], one["median_change_pct"]
+    return (
+        f"{one['venue_id']}/{one['match_id']}: {one['metrics']} metrics of {one['persons']} persons"
+        f" corrected, {one['metrics_late']} for late data; events: {events}; median change:"
+        f" distance {share['distance_m']:+.1f} %, HSR {share['hsr_m']:+.1f} %,"
+        f" acc_n {change['acc_n']:+g}"
+    )

@@ -9,15 +9,15 @@ import argparse
 import secrets
 from pathlib import Path
 
-from cluster.settings import Settings, load_settings
+from cluster.settings import Settings
+from jobs.options import add_settings_options, settings_of
 from models.errors import ConfigError
 
 
 def main(argv: list[str] | None = None) -> int:
     """Print one token, or write one gateway's credentials."""
     parser = argparse.ArgumentParser(prog="touchline token", description=__doc__)
-    parser.add_argument("--settings", type=Path, help="TOML settings file")
-    parser.add_argument("--data-dir", type=Path, help="instead of the settings' data_dir")
+    add_settings_options(parser)
     parser.add_argument("--subject", default="operator", help="who the token is for")
     parser.add_argument("--role", default="performance", help="what they may see")
     parser.add_argument("--team", default="", help="the team whose data they see; * for all")
@@ -33,8 +33,7 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     from cluster.identity import open_issuer
 
-    overrides = {"data_dir": str(options.data_dir)} if options.data_dir else {}
-    settings = load_settings(options.settings, overrides)
+    settings = settings_of(options)
     if options.gateway or options.out is not None:
         return _gateway(settings, options)
     claims = {"team": options.team, "venues": options.venue}

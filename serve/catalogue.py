@@ -157,7 +157,7 @@ _LABELLED: Final = {
 }
 
 METRICS: Final[dict[str, Metric]] = _LABELLED | {
-    name: Metric(name, name.rsplit("_", 1)[0].replace("_", " "), spec.unit.split(",")[0],
+    name: Metric(name, name.rsplit("_", 1)[0].replace("_", " "), spec.unit,
                  spec.data_class, spec.about)
     for name, spec in PERSON_METRICS.items()
     if name not in _LABELLED and spec.data_class != "plain"
@@ -187,15 +187,18 @@ def class_of(name: str) -> str:
 def catalogue(classes: frozenset[str]) -> list[dict[str, Any]]:
     """The metrics that a caller with these data classes may see, each with what the registry says
     of it under `made`: source, filter, thresholds with their defaults, algorithm version."""
-    seen = classes | {ALWAYS}
-    return [asdict(m) | {"made": _made(m.name)} for m in METRICS.values() if m.data_class in seen]
+    seen, defaults = classes | {ALWAYS}, FlowConfig().describe()
+    return [
+        asdict(metric) | {"made": _made(metric.name, defaults)}
+        for metric in METRICS.values() if metric.data_class in seen
+    ]
 
 
-def _made(name: str) -> dict[str, Any]:
+def _made(name: str, defaults: dict[str, float | str]) -> dict[str, Any]:
     """The registry's entry of a column of persons, else of balls; empty for what is made later."""
     if name not in PERSON_METRICS and name not in BALL_METRICS:
         return {}
-    said = about(name, FlowConfig().describe(), ball=name not in PERSON_METRICS)
+    said = about(name, defaults, ball=name not in PERSON_METRICS)
     return {
         key: said[key] for key in ("basis", "source", "filter", "thresholds", "algo_version")
     }

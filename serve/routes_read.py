@@ -153,8 +153,8 @@ async def list_metrics(request: Request, ports: Here, who: Who) -> Response:
     """What each metric and event means and how it is made, of those that the caller may see; and
     who is asking."""
     allow(ports, who, READ, "catalogue")
-    caller = {"subject": who.subject, "role": str(who.role), "classes": sorted(granted(who))}
     classes = granted(who)
+    caller = {"subject": who.subject, "role": str(who.role), "classes": sorted(classes)}
     rules = [rule for rule in events() if class_of_event(rule) in classes | {ALWAYS}]
     return tagged(request, {"caller": caller, "metrics": catalogue(classes), "events": rules})
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote, unquote
 
+from cluster.eventlog.sqlite_lock import DAMAGED
 from cluster.private_files import (
     TEMPORARY_PREFIX,
     make_private_folder,
@@ -167,6 +168,6 @@ def topics_in(root: Path) -> list[str]:
 
 def remove_database(path: Path) -> None:
     """Delete a database file and its companions; missing ones are fine."""
-    for suffix in ("", "-wal", "-shm", "-journal", "-wal.damaged"):
+    for suffix in ("", "-wal", "-shm", "-journal", f"-wal{DAMAGED}"):
         with suppress(FileNotFoundError):
             os.unlink(f"{path}{suffix}")

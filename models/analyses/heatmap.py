@@ -14,7 +14,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from models.analyses.samples import PERSON, Samples
-from models.analyses.state import pack_arrays, unpack_arrays
+from models.analyses.state import Analysis
 
 GRIDS: Final = ((8, 13), (16, 25), (32, 50), (64, 100))
 """(cells across, cells from goal to goal)."""
@@ -61,10 +61,10 @@ def _walk(
             at += across * along
 
 
-class HeatMap:
+class HeatMap(Analysis):
     """Of `subjects` persons on a pitch of that size. State: 125 kB a subject."""
 
-    name: Final = "heatmap"
+    name = "heatmap"
 
     def __init__(self, subjects: int, length_m: float, width_m: float) -> None:
         self._length_m, self._width_m = length_m, width_m
@@ -144,11 +144,3 @@ class HeatMap:
             "look": self._look, "ring": self._ring, "counts": self._counts, "looks": self._looks,
             "now": self._now,
         }
-
-    def snapshot(self) -> bytes:
-        """Everything that `handle` remembers."""
-        return pack_arrays(self.name, self._arrays())
-
-    def restore(self, payload: bytes) -> None:
-        """Take over a snapshot of the same roster. Raises SchemaError."""
-        unpack_arrays(self.name, payload, self._arrays())

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from models.analyses.hits import NO_FIX, NOBODY, REACH_M, Watch, is_ball, new_watch, watch_row
 from models.analyses.samples import Samples
 from models.analyses.seconds import Seconds, add_seconds, new_seconds, window_sum
-from models.analyses.state import pack_arrays, unpack_arrays
+from models.analyses.state import Analysis
 from models.flows import layout as L  # noqa: N812
 from models.metrics.goal import BALL_RADIUS_M
 
@@ -49,12 +49,12 @@ def _walk(
             add_seconds(seconds, hitter, t_ns, 1, 1.0)
 
 
-class PossessionAnalysis:
+class PossessionAnalysis(Analysis):
     """Of `teams` (S,) "home", "away" or "" per subject, `plays` (S,) 1 for players, who wear
     `owner` (D,) devices, on a pitch of that size. `reach_m` is 1 m for sensors in shoes; where the
     body is tracked, 1.5 m."""
 
-    name: Final = "possession"
+    name = "possession"
 
     def __init__(
         self, teams: tuple[str, ...], plays: NDArray[np.int64], owner: NDArray[np.int64],
@@ -108,11 +108,3 @@ class PossessionAnalysis:
             **{f"watch_{k}": a for k, a in self._watch._asdict().items()}, "whole": self._whole,
             **{f"seconds_{k}": a for k, a in self._seconds._asdict().items()},
         }
-
-    def snapshot(self) -> bytes:
-        """Everything that `handle` remembers."""
-        return pack_arrays(self.name, self._arrays())
-
-    def restore(self, payload: bytes) -> None:
-        """Take over a snapshot of the same roster. Raises SchemaError."""
-        unpack_arrays(self.name, payload, self._arrays())

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from models.analyses.samples import PERSON, Samples
 from models.analyses.seconds import Seconds, add_seconds, new_seconds, window_sum
-from models.analyses.state import pack_arrays, unpack_arrays
+from models.analyses.state import Analysis
 from models.signal.kalman import STEP_GATED, VX, VY, kalman_step, new_kalman
 
 CLASSES: Final = ("standing", "trot", "low", "medium", "high", "sprint")
@@ -42,7 +42,7 @@ def class_of(speed_mps: float) -> int:
     """The challenge's intensity class of a speed: 0 standing ... 5 sprint."""
     kmh = speed_mps * 3.6
     found = 0
-    for limit in (1.0, 11.0, 14.0, 17.0, 24.0):
+    for limit in THRESHOLDS_KMH:
         if kmh > limit:
             found += 1
     return found
@@ -116,13 +116,13 @@ def _settle(
     part[s, PEND_S], part[s, PEND_M] = 0.0, 0.0
 
 
-class RunningAnalysis:
+class RunningAnalysis(Analysis):
     """Of `subjects` persons wearing `owner` (D,) devices, `main` (D,) of which say where they are.
 
     State: 117 kB a subject. What waits for its second to pass is in no aggregate yet.
     """
 
-    name: Final = "running"
+    name = "running"
 
     def __init__(
         self, subjects: int, owner: NDArray[np.int64], main: NDArray[np.int64]
@@ -172,11 +172,3 @@ class RunningAnalysis:
             "whole": self._whole, "part": self._part, "now": self._now,
             **{f"seconds_{k}": a for k, a in self._seconds._asdict().items()},
         }
-
-    def snapshot(self) -> bytes:
-        """Everything that `handle` remembers."""
-        return pack_arrays(self.name, self._arrays())
-
-    def restore(self, payload: bytes) -> None:
-        """Take over a snapshot of the same roster. Raises SchemaError."""
-        unpack_arrays(self.name, payload, self._arrays())

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from models.analyses.hits import NO_FIX, REACH_M, Watch, is_ball, new_watch, watch_row
 from models.analyses.samples import Samples
-from models.analyses.state import pack_arrays, unpack_arrays
+from models.analyses.state import Analysis
 from models.flows import layout as L  # noqa: N812
 from models.flows.ball_play import attack_sign
 from models.metrics.flight import GRAVITY_MPS2, crossing
@@ -91,11 +91,11 @@ def _judge(
     values[3], values[4], values[5], values[6] = arrives + dt, plane, goal_y, goal_z
 
 
-class ShotAnalysis:
+class ShotAnalysis(Analysis):
     """Of `team` (S,) 0 home, 1 away, -1 for others; `plays` (S,) 1 for players, who wear `owner`
     (D,) devices; periods (P, 3) begin, end, the home team's end."""
 
-    name: Final = "shots"
+    name = "shots"
 
     def __init__(
         self, team: NDArray[np.int64], plays: NDArray[np.int64], owner: NDArray[np.int64],
@@ -136,11 +136,3 @@ class ShotAnalysis:
             **{f"watch_{k}": a for k, a in self._watch._asdict().items()}, "whole": self._whole,
             "start": self._start, "found_i": self._found_i, "found_f": self._found_f,
         }
-
-    def snapshot(self) -> bytes:
-        """Everything that `handle` remembers."""
-        return pack_arrays(self.name, self._arrays())
-
-    def restore(self, payload: bytes) -> None:
-        """Take over a snapshot of the same roster. Raises SchemaError."""
-        unpack_arrays(self.name, payload, self._arrays())

@@ -12,11 +12,11 @@ from models.analyses.possession import PossessionAnalysis
 from models.analyses.running import RunningAnalysis
 from models.analyses.samples import SampleMerger
 from models.analyses.shots import ShotAnalysis
+from models.flows.subjects import TEAMS
 from models.telemetry.kinds import POSITION_KINDS
 from models.telemetry.roster import Role, Roster
 
 NAMES: Final = ("running", "possession", "heatmap", "shots")
-_TEAM: Final = {"home": 0, "away": 1}
 PLAYERS: Final = (Role.ATHLETE, Role.GOALKEEPER)
 
 
@@ -29,7 +29,7 @@ class Suite:
         self.subjects = len(roster.subjects)
         self.teams = tuple(subject.team for subject in roster.subjects)
         self.plays = np.array(
-            [int(s.role in PLAYERS and s.team in _TEAM) for s in roster.subjects], np.int64
+            [int(s.role in PLAYERS and s.team in TEAMS) for s in roster.subjects], np.int64
         )
         sees = [device.kind in POSITION_KINDS for device in roster.devices]
         self.owner = np.where(sees, self.merger.subject[: len(sees)], -1).astype(np.int64)
@@ -51,7 +51,7 @@ class Suite:
 
     def shots(self, reach_m: float = REACH_M) -> ShotAnalysis:
         """Shots on goal."""
-        team = np.array([_TEAM.get(name, -1) for name in self.teams], np.int64)
+        team = np.array([TEAMS.get(name, -1.0) for name in self.teams], np.int64)
         periods = [(p.start_ns, p.end_ns, p.home_attacks) for p in self.roster.periods]
         return ShotAnalysis(
             team, self.plays, self.owner, self.roster.pitch_length_m / 2.0,

@@ -17,9 +17,8 @@ from models.edge.cells import Cells, count_row, second_of
 from models.edge.config import EdgeConfig
 from models.edge.rows import Rows
 from models.edge.tables import Streams, Tables, Whole
-from models.signal.biquads import PASS_ALL, butterworth
 from models.signal.hampel import forget_window, hampel_step, new_windows
-from models.signal.player_load import FLAT, GRAVITY_MPS2, LOAD_CUTOFF_HZ, load_step, new_load
+from models.signal.player_load import FLAT, GRAVITY_MPS2, load_step, low_passes, new_load
 from models.signal.stuck import new_runs, run_ns
 from models.telemetry.flags import Flag
 from models.telemetry.kinds import KINDS, Kind
@@ -72,12 +71,7 @@ def new_inertial(device_n: int) -> InertialState:
 
 def load_sections(tables: Tables) -> NDArray[np.float64]:
     """(D, SECTIONS, 5) low-pass of each device before PlayerLoad; nothing at 100 Hz and below."""
-    streams = tables.streams
-    rows = [
-        butterworth(LOAD_CUTOFF_HZ, rate) if merge != 1 else np.array(PASS_ALL)
-        for rate, merge in zip(streams.rate, streams.load_merge, strict=True)
-    ]
-    return frozen(np.array(rows or np.empty((0, 2, 5)), np.float64))
+    return low_passes(tables.streams.rate, tables.streams.load_merge)
 
 
 def rule_of(kind: Kind, config: EdgeConfig) -> InertialRule:

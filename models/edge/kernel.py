@@ -22,11 +22,11 @@ from models.edge.intensity import HOT, SCORE, SEEN
 from models.edge.normalise import Normaliser
 from models.edge.rows import Rows, in_order, join_rows, named_rows, rows_named, split_rows
 from models.edge.sequence import lost_of
-from models.edge.snapshot import pack_state, unpack_state
 from models.edge.state import FIRST_REASON, FORWARDED, IN, PRE_ROLL, THINNED, EdgeState
 from models.edge.stretch import MAX_STRETCH_NS, Outcome, ReleaseStage
 from models.edge.tables import KIND_CODE, KIND_LIST, Tables
 from models.errors import SchemaError
+from models.state_bytes import pack_state, unpack_state
 from models.telemetry.block import SampleBlock
 from models.telemetry.flags import Flag
 from models.telemetry.kinds import Kind

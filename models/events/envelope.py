@@ -6,6 +6,7 @@ effect is recognised by every sink. `seq` counts the effects of the stream (one 
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
@@ -72,7 +73,10 @@ def to_cloudevent(event: Event, source_ns: int = 0) -> bytes:
 
 def from_cloudevent(payload: bytes) -> Event:
     """The event in a CloudEvents body written by `to_cloudevent`. Raises ValueError, KeyError."""
-    data = dict(json.loads(payload)["data"])
-    data.pop("event_id", None)
-    data["context"] = tuple(data["context"])
-    return Event(**data)
+    return event_from(json.loads(payload)["data"])
+
+
+def event_from(data: Mapping[str, Any]) -> Event:
+    """The event of `Event.canonical`. Raises TypeError, KeyError."""
+    plain = {name: value for name, value in data.items() if name != "event_id"}
+    return Event(**{**plain, "context": tuple(plain["context"])})

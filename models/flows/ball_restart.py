@@ -20,12 +20,13 @@ from models.flows import layout as L  # noqa: N812
 from models.flows.ball_carry import STOPPED, carry_end
 from models.flows.config import FlowConfig
 from models.flows.emit import NO_METRIC, emit
+from models.flows.layout import ALIVE, BY_PLACE, BY_SOURCE, NOT_BEGUN
 from models.flows.tables import Outputs, Twins
 from models.metrics import setpiece as law
 
-ALIVE, BY_SOURCE, BY_PLACE, NOT_BEGUN = range(4)
-BY_FLAG, FROM_PLACE, WITH_TOUCH = range(3)
 SENSED_NS = 1_000_000_000
+"""A ball whose own sensor is silent for longer is taken for one without."""
+BY_FLAG, FROM_PLACE, WITH_TOUCH = range(3)
 SHORTEST_NS = 1_000_000_000
 """A flag that says dead for less is taken for a slip."""
 LEFT_BEFORE_NS = 3_000_000_000
@@ -48,12 +49,24 @@ def begin(twins: Twins, s: int, t_ns: int, nearest: int, metres: float) -> None:
     f, i = twins.f[s], twins.i[s]
     i[L.K_DEAD] = ALIVE
     i[L.KT_DEAD] = t_ns
-    i[L.KT_REST] = t_ns
-    f[L.K_REST_X], f[L.K_REST_Y] = f[L.K_OLD_X], f[L.K_OLD_Y]
+    _rest(f, i, t_ns)
     if hypot(f[L.K_OLD_X], f[L.K_OLD_Y]) <= law.CENTRE_M:
         i[L.K_DEAD] = NOT_BEGUN
         i[L.K_LEFT] = law.INSIDE
         _spot(f, i, t_ns, nearest if metres <= TAKER_M else -1)
+
+
+@njit(cache=True)
+def sensed(i: NDArray[np.int64], t_ns: int) -> bool:
+    """Whether the ball's own sensor is heard."""
+    return bool(t_ns - i[L.KT_IMU] <= SENSED_NS)
+
+
+@njit(cache=True)
+def _rest(f: NDArray[np.float64], i: NDArray[np.int64], t_ns: int) -> None:
+    """The ball may lie still from now on, where it is now."""
+    i[L.KT_REST] = t_ns
+    f[L.K_REST_X], f[L.K_REST_Y] = f[L.K_OLD_X], f[L.K_OLD_Y]
 
 
 @njit(cache=True)
@@ -108,8 +121,7 @@ def leave(
     if not flagged:
         i[L.K_DEAD], i[L.KT_DEAD] = BY_PLACE, i[L.KT_BOUND]
         i[L.KT_SPOT], i[L.KT_LINE], i[L.K_STRAY_N] = L.NONE_NS, L.NONE_NS, 0
-        i[L.KT_REST] = t_ns
-        f[L.K_REST_X], f[L.K_REST_Y] = x, y
+        _rest(f, i, t_ns)
 
 
 @njit(cache=True)
@@ -120,8 +132,7 @@ def resume_by_source(
     """The source says that the ball is alive again."""
     f, i = twins.f[s], twins.i[s]
     i[L.K_DEAD] = ALIVE
-    i[L.KT_REST] = t_ns
-    f[L.K_REST_X], f[L.K_REST_Y] = f[L.K_OLD_X], f[L.K_OLD_Y]
+    _rest(f, i, t_ns)
     if t_ns - i[L.KT_DEAD] < SHORTEST_NS:
         return
     if i[L.K_GOAL_SENT] == 1:
@@ -170,8 +181,7 @@ def restart(
         ),
     )
     if who >= 0 and how != WITH_TOUCH:
-        sensed = i[L.KT_IMU] != L.NONE_NS and t_ns - i[L.KT_IMU] <= SENSED_NS
-        by = play.BY_CONTROL if sensed or kind == law.THROW_IN else play.BY_POSITION
+        by = play.BY_CONTROL if sensed(i, t_ns) or kind == law.THROW_IN else play.BY_POSITION
         play.touch(twins, s, params, cfg, out, t_ns, who, by, nan, nan)
     return True
 
@@ -198,8 +208,7 @@ def follow(
     f, i = twins.f[s], twins.i[s]
     x, y = f[L.K_OLD_X], f[L.K_OLD_Y]
     if hypot(x - f[L.K_REST_X], y - f[L.K_REST_Y]) > STILL_M:
-        i[L.KT_REST] = t_ns
-        f[L.K_REST_X], f[L.K_REST_Y] = x, y
+        _rest(f, i, t_ns)
     still = t_ns - i[L.KT_REST]
     if i[L.K_DEAD] == ALIVE:
         centre = hypot(x, y) <= law.CENTRE_M and still >= CENTRE_STILL_NS
@@ -255,7 +264,7 @@ def _lawful_spot(
 @njit(cache=True)
 def allows(
     twins: Twins, s: int, params: NDArray[np.float64], cfg: FlowConfig, out: Outputs, t_ns: int,
-    who: int, sensed: bool, half: tuple[float, float], periods: NDArray[np.int64],
+    who: int, hit: bool, half: tuple[float, float], periods: NDArray[np.int64],
 ) -> bool:
     """Whether a touch by `who` is one of the game. A hit that the ball feels on a lawful spot is
     the restart (one that is only seen may be noise: then the ball has to leave the spot); others
@@ -268,7 +277,7 @@ def allows(
     fresh = t_ns - i[L.KT_SPOT] <= FRESH_NS
     if fresh and on_spot and i[L.K_LEFT] != law.TOUCHLINE and _lawful_spot(f, i, half):
         i[L.K_SPOT_WHO] = who
-        if not sensed:
+        if not hit:
             return False
         return restart(twins, s, params, cfg, out, t_ns, t_ns, who, half, periods, WITH_TOUCH)
     if abs(x) > half[0] - FIELD_M or abs(y) > half[1] - FIELD_M:

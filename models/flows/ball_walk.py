@@ -2,6 +2,7 @@
 positions beside it. Everything comes out of the records, nothing out of other flows."""
 
 from math import hypot, isnan, nan
+from typing import Any
 
 import numpy as np
 from numba import njit
@@ -14,13 +15,15 @@ from models.flows.ball_carry import carry_fix
 from models.flows.ball_lines import check_lines
 from models.flows.ball_track import REFUSED, START, known_z, open_up, touch_change, track_step
 from models.flows.config import STATE_STEP_NS, FlowConfig
-from models.flows.person_rows import age_ms, next_row
+from models.flows.person_rates import age_ms
+from models.flows.person_rows import next_row
 from models.flows.person_timers import SILENT_NS
 from models.flows.tables import N_EVENTS, N_STATES, Fixes, Knocks, Outputs, Positions, Twins
 from models.metrics.goal import BALL_RADIUS_M
 
 COVER_S = 0.3
-SENSOR_NS = 1_000_000_000
+LOST_NS = 1_000_000_000
+"""A kick that the ball feels needs a position that is not older."""
 SPAN_NS = 80_000_000
 EVENTS_A_FIX = 14
 """Out, goal, pass, end of a carry; restart with a touch; a touch: end of a carry, pass, loss, gain,
@@ -30,12 +33,13 @@ EVENTS_A_KNOCK = 6
 
 @njit(cache=True)
 def walk_ball(
-    s: int, twins: Twins, params: NDArray[np.float64], cfg: FlowConfig, pos: Positions, fix: Fixes,
-    knock: Knocks, half: tuple[float, float], periods: NDArray[np.int64],
+    s: int, twins: Twins, params: NDArray[np.float64], limits: NDArray[Any], pos: Positions,
+    fix: Fixes, knock: Knocks, half: tuple[float, float], periods: NDArray[np.int64],
     cursor: NDArray[np.int64], end_ns: int, final: bool, out: Outputs,
 ) -> bool:
-    """Walk flow `s` up to `end_ns`; False (and nothing done) when `out` may be too small. `cursor`
-    (S,) is scratch: the row of each person reached so far."""
+    """Walk flow `s` up to `end_ns`, by its row of `limits`; False (and nothing done) when `out` may
+    be too small. `cursor` (S,) is scratch: the row of each person reached so far."""
+    cfg = limits[s]
     i = twins.i[s]
     a, a_end = fix.begin[s], fix.begin[s + 1]
     b, b_end = knock.begin[s], knock.begin[s + 1]
@@ -127,12 +131,12 @@ def _take_fix(
     f[L.K_NEAR] = metres if who >= 0 else nan
     if i[L.KT_DEAD] == L.NONE_NS:
         again.begin(twins, s, t_ns, who, metres)
-    _count_time(f, i, bool(alive and (flagged or i[L.K_DEAD] == again.ALIVE)), dt)
+    _count_time(f, i, bool(alive and (flagged or i[L.K_DEAD] == L.ALIVE)), dt)
     if not alive:
         again.stop_by_source(twins, s, cfg, out, t_ns, half)
         f[L.K_IN_PLAY] = 0.0
         return
-    if i[L.K_DEAD] == again.BY_SOURCE:
+    if i[L.K_DEAD] == L.BY_SOURCE:
         again.resume_by_source(twins, s, params, cfg, out, t_ns, who, metres, half, periods)
     elif i[L.K_PENDING] >= 0:
         again.pending(twins, s, params, cfg, out, t_ns, who, metres, half, periods)
@@ -140,14 +144,14 @@ def _take_fix(
     if code != START:
         check_lines(twins, s, cfg, out, t_ns, before_ns, before, half, periods)
     if i[L.K_OUT_N] > outs:
-        if i[L.K_DEAD] == again.ALIVE:
+        if i[L.K_DEAD] == L.ALIVE:
             play.passed_out(twins, s, params, cfg, out, t_ns, giver)
         again.leave(twins, s, cfg, out, t_ns, flagged, half)
-    if not flagged or i[L.K_DEAD] == again.NOT_BEGUN:
+    if not flagged or i[L.K_DEAD] == L.NOT_BEGUN:
         again.follow(twins, s, params, cfg, out, t_ns, who, metres, half, periods)
-    f[L.K_IN_PLAY] = 1.0 if flagged or i[L.K_DEAD] == again.ALIVE else 0.0
+    f[L.K_IN_PLAY] = 1.0 if flagged or i[L.K_DEAD] == L.ALIVE else 0.0
     _contact(twins, s, params, cfg, out, t_ns, who, metres, z, half, periods)
-    if i[L.K_DEAD] == again.ALIVE:
+    if i[L.K_DEAD] == L.ALIVE:
         carry_fix(twins, s, cfg, out, t_ns, z, before)
 
 
@@ -177,14 +181,14 @@ def _contact(
     if i[L.K_NEAREST] != who:
         i[L.K_NEAREST] = who
         i[L.KT_NEAR] = t_ns
-    sensed = i[L.KT_IMU] != L.NONE_NS and t_ns - i[L.KT_IMU] <= SENSOR_NS
+    sensed = again.sensed(i, t_ns)
     if not sensed and touch_change(f, i, SPAN_NS) >= cfg.touch_dv_mps:
         if again.allows(twins, s, params, cfg, out, t_ns, who, False, half, periods):
             play.touch(twins, s, params, cfg, out, t_ns, who, play.BY_POSITION, nan, metres)
     elif t_ns - i[L.KT_NEAR] >= int(cfg.control_s * 1e9) and i[L.K_TOUCHER] != who:
         # Possession by mere nearness is only believed where a sensor tells the real touches.
         slow = f[L.K_SPEED] <= cfg.control_mps
-        if slow and sensed and i[L.K_DEAD] == again.ALIVE:
+        if slow and sensed and i[L.K_DEAD] == L.ALIVE:
             play.touch(twins, s, params, cfg, out, t_ns, who, play.BY_CONTROL, nan, metres)
 
 
@@ -200,9 +204,9 @@ def _take_knock(
         return
     i[L.KT_KICK] = t_ns
     open_up(f)
-    if i[L.KT_POS] == L.NONE_NS or t_ns - i[L.KT_POS] > SENSOR_NS:
+    if i[L.KT_POS] == L.NONE_NS or t_ns - i[L.KT_POS] > LOST_NS:
         return
-    if i[L.K_DEAD] == again.BY_SOURCE:
+    if i[L.K_DEAD] == L.BY_SOURCE:
         return
     _advance(twins, s, pos, cursor, t_ns)
     who, metres = play.find_nearest(twins, s, params, t_ns)

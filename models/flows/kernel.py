@@ -20,9 +20,10 @@ from models.flows.effects import EffectBuilder, FlowEffects
 from models.flows.limits import Limits
 from models.flows.person_walk import walk_persons
 from models.flows.snapshot import dump, load, new_twins, reset_rows
-from models.flows.subjects import BALL_KINDS, DeviceMap, params_of
+from models.flows.subjects import DeviceMap, params_of
 from models.flows.tables import Outputs, Positions
 from models.nets.contract import EVENT_WINDOW, FATIGUE_FEATURES
+from models.telemetry.kinds import BALL_KINDS
 from models.telemetry.record import TelemetryRecord
 from models.telemetry.roster import Role, Roster
 
@@ -43,7 +44,7 @@ class FlowKernel:
         self._limits = Limits(roster, self.config)
         assert EVENT_WINDOW == (9, L.RING), EVENT_WINDOW
         self._devices = DeviceMap(roster)
-        self._params = params_of(roster, self.config)
+        self._params = params_of(self._limits)
         self._count = len(roster.subjects)
         self._is_ball = np.array([s.role == Role.BALL for s in roster.subjects], np.bool_)
         balls = np.flatnonzero(self._is_ball)
@@ -91,7 +92,7 @@ class FlowKernel:
             for row in balls.tolist():
                 grown = 1
                 while not walk_ball(
-                    row, self._twins, self._params, self.config, positions, fixes, knocks,
+                    row, self._twins, self._params, self._limits.table, positions, fixes, knocks,
                     self._half, self._periods, self._cursor, end_ns, final, out,
                 ):
                     grown += 1
@@ -122,7 +123,7 @@ class FlowKernel:
             wanted = (events, states, flows + 1, windows, tired)
             if all(len(buffer) >= n for buffer, n in zip(room, wanted, strict=True)):
                 return kept
-        out = self._outputs(records, flows, 1)
+        out = self._outputs(events, states, windows, tired, flows)
         small = events + states <= KEPT_ROWS and windows <= KEPT_WINDOWS
         self._kept = out if small else None
         return out
@@ -134,7 +135,7 @@ class FlowKernel:
         not been touched, so it is simply tried again."""
         assert grown <= MOST_GROWTH, grown
         self._builder.drain(out)
-        return self._outputs(records, flows, grown)
+        return self._outputs(*self._room(records, flows, grown), flows)
 
     def _room(
         self, records: Sequence[TelemetryRecord], flows: int, grown: int
@@ -153,8 +154,8 @@ class FlowKernel:
         windows, tired = (steps + 32) * scale, (flows * (steps // 40 + 2) + 16) * scale
         return events, states, windows, tired
 
-    def _outputs(self, records: Sequence[TelemetryRecord], flows: int, grown: int) -> Outputs:
-        events, states, windows, tired = self._room(records, flows, grown)
+    @staticmethod
+    def _outputs(events: int, states: int, windows: int, tired: int, flows: int) -> Outputs:
         return Outputs(
             np.zeros(5, np.int64),
             np.empty((events, L.EVENT_INTS), np.int64), np.empty((events, L.EVENT_FLOATS)),

@@ -23,8 +23,9 @@ BIN_NS: Final = 10_000_000_000
 HISTORY: Final = 16
 TRACK: Final = 32
 PENDING: Final = 4
-NOT_BEGUN: Final = 3
-"""`K_DEAD` of a ball that was never seen (`models.flows.ball_restart`)."""
+ALIVE, BY_SOURCE, BY_PLACE, NOT_BEGUN = range(4)
+"""`K_DEAD`: who says that the ball is dead (`models.flows.ball_restart`); not begun: the ball of a
+match that was never seen, or that waits at the centre for the kick-off."""
 
 # ---- float64 columns of a person's state -------------------------------------------------------
 (

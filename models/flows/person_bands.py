@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from models.flows import layout as L  # noqa: N812
 from models.flows.config import FlowConfig
-from models.metrics.zones import STANDING_MPS
+from models.metrics.zones import STANDING_MPS, zone_of
 
 REST_TAU_S = 2.0
 HIT_APART_NS = 100_000_000
@@ -17,21 +17,14 @@ HIT_APART_NS = 100_000_000
 
 
 @njit(cache=True)
-def count_bands(
-    f: NDArray[np.float64], i: NDArray[np.int64], cfg: FlowConfig, t_ns: int, speed: float,
-    dt_s: float,
-) -> None:
+def count_bands(f: NDArray[np.float64], cfg: FlowConfig, speed: float, dt_s: float) -> None:
     """Add the last `dt_s` to its bands, before `f[SPEED]` becomes `speed`."""
     power = f[L.POWER]
-    at = L.MP_Z1
-    if power >= cfg.power_z1_wkg:
-        at = L.MP_Z2
-        if power >= cfg.power_z2_wkg:
-            at = L.MP_Z3
-            if power >= cfg.power_z3_wkg:
-                at = L.MP_Z4 if power < cfg.power_z4_wkg else L.MP_Z5
-                if power >= cfg.power_z5_wkg:
-                    at = L.MP_Z6
+    at = L.MP_Z1 + zone_of(
+        power, cfg.power_z1_wkg, cfg.power_z2_wkg, cfg.power_z3_wkg, cfg.power_z4_wkg
+    )
+    if power >= cfg.power_z5_wkg:
+        at = L.MP_Z6
     f[at] += dt_s
     if speed < STANDING_MPS:
         return
@@ -42,10 +35,7 @@ def count_bands(
     size = abs(accel)
     if size >= cfg.band_low_mps2:
         at = L.ACC_LOW if accel > 0.0 else L.DEC_LOW
-        if size >= cfg.band_mid_mps2:
-            at += 1
-            if size >= cfg.band_high_mps2:
-                at += 1
+        at += int(size >= cfg.band_mid_mps2) + int(size >= cfg.band_high_mps2)
         f[at] += step_m
 
 
@@ -75,15 +65,9 @@ def count_hit(
     i[L.T_HIT] = t_ns
     if running and peak <= f[L.HIT_G]:
         return
-    zone = 0
-    if peak >= cfg.impact_z2_g:
-        zone = 1
-        if peak >= cfg.impact_z3_g:
-            zone = 2
-            if peak >= cfg.impact_z4_g:
-                zone = 3 if peak < cfg.impact_z5_g else 4
-                if peak >= cfg.impact_z6_g:
-                    zone = 5
+    zone = zone_of(peak, cfg.impact_z2_g, cfg.impact_z3_g, cfg.impact_z4_g, cfg.impact_z5_g)
+    if peak >= cfg.impact_z6_g:
+        zone = 5
     if running:
         i[L.HIT_Z1 + i[L.HIT_AT]] -= 1
     f[L.HIT_G] = peak
@@ -100,11 +84,7 @@ def count_heart_zone(
     share += 1e-9
     if share < cfg.hr_z1_share:
         return
-    zone = 0
-    if share >= cfg.hr_z2_share:
-        zone = 1
-        if share >= cfg.hr_z3_share:
-            zone = 2
-            if share >= cfg.hr_z4_share:
-                zone = 3 if share < cfg.hr_z5_share else 4
+    zone = zone_of(
+        share, cfg.hr_z2_share, cfg.hr_z3_share, cfg.hr_z4_share, cfg.hr_z5_share
+    )
     f[L.HR_Z1 + zone] += dt_s

@@ -103,7 +103,7 @@ def go_on(
     """What the last `dt_s` add, now that speed, acceleration (in f) and place (in k) are known;
     returns what `take_position` does."""
     _cover(f, bins[i[L.BIN_AT]], bins[L.BINS - 1], p, cfg, speed, dt_s)
-    count_bands(f, i, cfg, t_ns, speed, dt_s)
+    count_bands(f, cfg, speed, dt_s)
     note_rest(f, i, cfg, t_ns, speed, k[K.VX], k[K.VY], dt_s)
     f[L.SPEED] = speed
     ended = _efforts(f, i, p, cfg, t_ns, dt_s, k[K.X], k[K.Y])

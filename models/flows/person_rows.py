@@ -7,8 +7,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from models.flows import layout as L  # noqa: N812
-from models.flows.person_rates import age_ms as age_ms
-from models.flows.person_rates import write_rates
+from models.flows.person_rates import age_ms, write_rates
 from models.flows.tables import N_FATIGUE, N_FINALS, N_STATES, Outputs, Twins
 from models.gait.strides import mean_contact_s, stride_cv_pct
 from models.signal import kalman as K  # noqa: N812

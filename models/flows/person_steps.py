@@ -15,8 +15,8 @@ from models.flows import layout as L  # noqa: N812
 from models.gait import foot as F  # noqa: N812
 from models.gait import strides as S  # noqa: N812
 from models.gait import trunk as T  # noqa: N812
+from models.signal.player_load import GRAVITY_MPS2
 
-G_MPS2: Final = 9.80665
 FEET_LOST_NS: Final = 2_000_000_000
 """A foot sensor silent for longer does not count, the trunk does; and the other way round."""
 LONGEST_PERIOD_S: Final = 1.2
@@ -52,7 +52,7 @@ def take_trunk(
     if size_g >= f[L.STEP_TOP] or t_ns - i[L.T_STEP_TOP] > TOP_NS:
         f[L.STEP_TOP] = size_g
         i[L.T_STEP_TOP] = t_ns
-    if not T.trunk_step(f, L.TRUNK, i, L.TRUNK_I, t_ns, size_g * G_MPS2):
+    if not T.trunk_step(f, L.TRUNK, i, L.TRUNK_I, t_ns, size_g * GRAVITY_MPS2):
         return
     strike_ns = i[L.TRUNK_I + T.T_STEP] - T.LAG_NS
     gap_s = (strike_ns - i[L.T_TRUNK]) * 1e-9

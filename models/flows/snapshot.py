@@ -23,7 +23,7 @@ MAGIC = b"TLF1"
 
 def new_twins(subjects: int) -> Twins:
     """State of `subjects` flows that have seen nothing."""
-    twins = Twins(
+    return Twins(
         np.zeros((subjects, L.FLOATS)), np.zeros((subjects, L.INTS), np.int64),
         np.zeros((subjects, KALMAN_WIDTH)), np.zeros((subjects, L.BINS, L.BIN_WIDTH)),
         np.zeros((subjects, L.RING, 9), np.float32), np.zeros((subjects, subjects, 2)),
@@ -31,18 +31,15 @@ def new_twins(subjects: int) -> Twins:
         np.zeros((subjects, L.SECONDS, L.QUANTITIES), np.float32),
         np.zeros((subjects, L.MARKS, 4)),
     )
-    return twins
 
 
 def reset_rows(
     twins: Twins, rows: NDArray[np.int32], ball: NDArray[np.bool_], params: NDArray[np.float64]
 ) -> None:
     """Make `rows` flows that have seen nothing. ball (S,) tells balls from persons."""
-    for array in twins[:6]:
+    for array in twins:
         array[rows] = 0
     twins.near_t[rows] = L.NONE_NS
-    twins.seconds[rows] = 0
-    twins.marks[rows] = 0
     for row in rows.tolist():
         _reset_ball(twins, row) if ball[row] else _reset_person(twins, row, params[row])
 

@@ -12,22 +12,18 @@ from models.flows.config import FlowConfig
 from models.flows.limits import Limits
 from models.metrics.metabolic import FLAT_COST_JKGM, power_wkg
 from models.metrics.zones import zone_edges_mps
-from models.telemetry.kinds import POSITION_KINDS, Kind
+from models.telemetry.kinds import BALL_KINDS, PERSON_KINDS, POSITION_KINDS, Kind
 from models.telemetry.roster import Role, Roster, Subject, source_order
 
 PERSONS: Final = (Role.ATHLETE, Role.GOALKEEPER, Role.OFFICIAL)
 TEAMS: Final = {"home": 0.0, "away": 1.0}
-PERSON_KINDS: Final = (Kind.LPS, Kind.GNSS, Kind.IMU, Kind.HEART, Kind.BOOT)
 SIDES: Final = {"left": 0, "right": 1}
-BALL_KINDS: Final = (Kind.BALL_POS, Kind.BALL_IMU)
 
 
-def params_of(roster: Roster, config: FlowConfig | None = None) -> NDArray[np.float64]:
+def params_of(limits: Limits) -> NDArray[np.float64]:
     """(S, PARAMS) float64, read-only. Critical power is the cost of running at the critical speed,
-    W' the cost of D' at the flat cost of running: one person, one capacity in two units. Raises
-    ConfigError for thresholds that cannot be used."""
-    limits = Limits(roster, config or FlowConfig())
-    table = np.zeros((len(roster.subjects), L.PARAMS))
+    W' the cost of D' at the flat cost of running: one person, one capacity in two units."""
+    table = np.zeros((len(limits.subjects), L.PARAMS))
     for row, (subject, own) in enumerate(zip(limits.subjects, limits.configs, strict=True)):
         table[row] = _params(subject, own)
     return frozen(table)

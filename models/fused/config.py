@@ -6,9 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-MAD_SCALE = 1.4826
-"""Standard deviation over median absolute deviation of a normal distribution."""
-GRAVITY_MPS2 = 9.80665
+from models.signal.hampel import MAD_SCALE
+from models.signal.player_load import GRAVITY_MPS2
 
 
 @dataclass(frozen=True, slots=True)

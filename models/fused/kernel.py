@@ -20,7 +20,6 @@ from models.fused.arrange import arrange, keep_raw, place, recall_clean
 from models.fused.config import FusedConfig, FusedRule
 from models.fused.filters import clean_channel, move, shake
 from models.fused.sequence import admit, by_place, finite, release_all
-from models.fused.snapshot import dump, load
 from models.fused.stage import NEIGHBOURS, RECORD, Stage, due, gather, new_stage, unpack
 from models.fused.state import (
     CHANNELS,
@@ -35,7 +34,9 @@ from models.fused.state import (
     wider_pool,
 )
 from models.fused.sums import flush, sum_up
+from models.state_bytes import fill, pack_state, unpack_state
 
+ALGO_VERSION = "fused-1"
 LEAST_POOL = 1024
 UNKNOWN_COUNT = 3
 LEAST_RUN = 4
@@ -114,17 +115,25 @@ def _work(
 
 
 @njit(cache=True, error_model="numpy")
+def _let_in(
+    stream: NDArray[np.int32], seq: NDArray[np.int32], t_ms: NDArray[np.int64],
+    values: tuple[NDArray[np.float32], ...], rule: FusedRule, streams: Streams, pool: Pool,
+    listed: Listed, odd: NDArray[np.float32],
+) -> None:
+    """List what the rows of a call release. `odd` is scratch."""
+    listed.n[:] = 0
+    finite(values, odd)
+    admit(stream, seq, t_ms, values, odd, rule.wait_n, streams.gate, streams.ring, pool, listed)
+
+
+@njit(cache=True, error_model="numpy")
 def _take(
     stream: NDArray[np.int32], seq: NDArray[np.int32], t_ms: NDArray[np.int64],
     values: tuple[NDArray[np.float32], ...], rule: FusedRule, streams: Streams, pool: Pool,
     listed: Listed, columns: Columns, given: Given,
 ) -> None:
-    listed.n[:] = 0
-    finite(values, columns.dist)
-    admit(
-        stream, seq, t_ms, values, columns.dist, rule.wait_n, streams.gate, streams.ring, pool,
-        listed,
-    )
+    """Work on the rows of a call."""
+    _let_in(stream, seq, t_ms, values, rule, streams, pool, listed, columns.dist)
     if listed.n[S.RELEASED] > 0:
         _work(t_ms, values, t_ms[0], rule, streams, pool, listed, columns, given)
 
@@ -152,11 +161,8 @@ def _take_hood(
     n = unpack(stage, hood)
     v, t_ms = stage.values, stage.t_ms[:n]
     values = (v[0, :n], v[1, :n], v[2, :n], v[3, :n], v[4, :n], v[5, :n], v[6, :n])
-    listed.n[:] = 0
-    finite(values, columns.dist)
-    admit(
-        stage.stream[:n], stage.seq[:n], t_ms, values, columns.dist, rule.wait_n, streams.gate,
-        streams.ring, pool, listed,
+    _let_in(
+        stage.stream[:n], stage.seq[:n], t_ms, values, rule, streams, pool, listed, columns.dist
     )
     first = hood * NEIGHBOURS
     by_place(streams.gate, first, min(first + NEIGHBOURS, streams.gate.shape[0]), listed)
@@ -179,7 +185,7 @@ class FusedKernel:
 
     @property
     def bytes_per_stream(self) -> int:
-        """Bytes that one stream owns, staging included; `HELD_BYTES` more per waiting sample."""
+        """Bytes that one stream owns, staging included; 40 more per waiting sample."""
         staged = 4 * RECORD * self.config.stage_n if len(self._stage.filled) else 0
         return S.ROW_BYTES + 4 * S.GATE + 4 * self.config.ring_n + staged
 
@@ -229,29 +235,40 @@ class FusedKernel:
         staged = int(self._stage.filled.sum())
         return FusedAccount(rows_in, released, stale, unknown, not_finite, waiting, staged)
 
+    def state_bytes(self) -> int:
+        """Bytes of all that the kernel remembers."""
+        return sum(array.nbytes for array in self._arrays().values())
+
     def snapshot(self) -> bytes:
         """All that the kernel remembers: a kernel restored from it goes on as this one would."""
-        return dump(repr(self.config), self._arrays())
+        return pack_state({"made": self._made(), "newest_ms": self._newest_ms}, self._arrays())
 
     def restore(self, payload: bytes) -> None:
         """Become the kernel of a snapshot. Raises SchemaError when it is torn, or of another number
         of streams or configuration; then nothing has changed."""
-        found = load(payload, repr(self.config))
-        mine = self._arrays()
-        fixed = [name for name in mine if not name.startswith("pool_")]
-        if set(found) != set(mine) or any(found[n].shape != mine[n].shape for n in fixed):
-            raise SchemaError("wrong_format", "snapshot of another number of streams")
-        self._pool = Pool(*(found[f"pool_{name}"] for name in Pool._fields))
-        self._newest_ms = int(found["newest_ms"][0])
-        for name in ("counts", "gate", "ring", "row", "staged", "filled"):
-            mine[name][...] = found[name]
+        scalars, found = unpack_state(payload)
+        if scalars.get("made") != self._made():
+            raise SchemaError("wrong_format", f"snapshot of {str(scalars.get('made'))[:100]}")
+        try:
+            pool = Pool(*(found[f"pool_{name}"] for name in Pool._fields))
+            newest_ms = int(scalars["newest_ms"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise SchemaError("wrong_format", f"snapshot without {error}") from error
+        fill(self._fixed(), found)
+        self._pool, self._newest_ms = pool, newest_ms
+
+    def _made(self) -> str:
+        return f"{ALGO_VERSION} of {len(self._streams.gate)} streams, {self.config!r}"
 
     def _arrays(self) -> dict[str, NDArray[Any]]:
+        pool = {f"pool_{name}": array for name, array in self._pool._asdict().items()}
+        return {**self._fixed(), **pool}
+
+    def _fixed(self) -> dict[str, NDArray[Any]]:
+        """Arrays whose size never changes; the pool's does."""
         return {
-            "counts": self._counts, "newest_ms": np.array([self._newest_ms]),
-            "gate": self._streams.gate, "ring": self._streams.ring,
+            "counts": self._counts, "gate": self._streams.gate, "ring": self._streams.ring,
             "row": self._streams.row, "staged": self._stage.record, "filled": self._stage.filled,
-            **{f"pool_{name}": array for name, array in self._pool._asdict().items()},
         }
 
     def _overdue(self, until_ms: int) -> list[FusedEffects]:

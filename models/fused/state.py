@@ -34,8 +34,6 @@ none), begin of a run above the sprint speed (-1: none), raw samples so far (up 
 N, DIST, VMAX, ACC, LOAD, HEART = range(32, 38)
 """Double words: sums of the open window."""
 
-HELD_BYTES: Final = 4 * (CHANNELS + 1) + 8
-
 
 class Streams(NamedTuple):
     """gate (S, GATE) int32, ring (S, ring_n) int32 (pool slot + 1, 0 = nobody waits); row (S, 80)

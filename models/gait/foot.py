@@ -28,10 +28,10 @@ from models.signal.cell_means import (
     begin_sample,
     next_mean,
 )
+from models.signal.player_load import GRAVITY_MPS2
 from models.signal.sections import low_pass, section_settle, section_step
 
 SMOOTH: Final = low_pass(12.0, CELL_HZ)
-G_MPS2: Final = 9.80665
 REST_RADPS: Final = 0.8
 REST_CELLS: Final = 10
 PUSH_RAD: Final = 0.1
@@ -109,7 +109,7 @@ def _cell(f: NDArray[np.float64], o: int, i: NDArray[np.int64], q: int, t_ns: in
     """One cell centred at `t_ns`: landing, filter, then the phase that the foot is in."""
     found = 0
     if i[q + _LAND_N] > 0:
-        f[o + _AREA] += max(f[o + _MEAN + 3] - G_MPS2, 0.0) * CELL_S
+        f[o + _AREA] += max(f[o + _MEAN + 3] - GRAVITY_MPS2, 0.0) * CELL_S
         i[q + _LAND_N] -= 1
         if i[q + _LAND_N] == 0:
             f[o + IMPULSE] = f[o + _AREA]

@@ -27,9 +27,9 @@ from models.signal.cell_means import (
     begin_sample,
     next_mean,
 )
+from models.signal.player_load import GRAVITY_MPS2
 from models.signal.sections import high_pass, low_pass, section_settle, section_step
 
-G_MPS2: Final = 9.80665
 BAND_HZ: Final = (0.8, 6.0)
 HIGH: Final = high_pass(BAND_HZ[0], CELL_HZ)
 LOW: Final = low_pass(BAND_HZ[1], CELL_HZ)
@@ -131,7 +131,7 @@ def _cell(
     if y > 0.0 >= f[o + _LAST]:
         f[o + _BEGIN] = f[o + _AREA]
     f[o + _LAST] = y
-    f[o + _AREA] += max(f[o + _MEAN] - G_MPS2, 0.0) * CELL_S
+    f[o + _AREA] += max(f[o + _MEAN] - GRAVITY_MPS2, 0.0) * CELL_S
     was_open = i[q + OPEN]
     found = peak_step(f, o, i, q, t_ns, y)
     if i[q + OPEN] > was_open:

@@ -61,10 +61,13 @@ class MetricSpec:
 
 
 def _specs(text: str) -> Iterator[MetricSpec]:
-    """Rows `names | unit | class | filter | thresholds | basis | source | what it is`."""
+    """Rows `names | units | class | filter | thresholds | basis | source | what it is`: one unit
+    for all names, or one each."""
     for line in filter(None, (line.strip() for line in text.splitlines())):
-        names, unit, cls, way, limits, basis, source, said = (p.strip() for p in line.split("|", 7))
-        for name in names.split():
+        parts = (part.strip() for part in line.split("|", 7))
+        names, units, cls, way, limits, basis, source, said = parts
+        named, given = names.split(), units.split(", ")
+        for name, unit in zip(named, given * (len(named) // len(given)), strict=True):
             yield MetricSpec(
                 name, unit, cls, FILTERS[way], tuple(limits.split()), BASES[basis], source, said
             )

@@ -128,7 +128,8 @@ dbal_low_s | s | health_index | speed | critical_speed_mps d_prime_m | A | Skiba
 """
 BALL_ROWS: Final = """
 x_m y_m z_m | m | tracking | ball | | R | | filtered place
-speed_mps max_speed_mps distance_m | m/s, m | tracking | ball | | R | | speed, largest speed, way
+speed_mps max_speed_mps distance_m | m/s, m/s, m | tracking | ball | | R | \
+  | speed, largest speed, way
 kick_n touch_n | 1 | on_the_ball | ball | touch_m touch_dv_mps kick_mps2 kick_refractory_s | C | \
   | kicks; touches
 poss_team poss_subject | 1 | on_the_ball | ball | touch_m control_s control_mps | R | | who \

@@ -11,17 +11,17 @@ Buckets end when a row of a later one comes, for all devices: rows that come aft
 Depends on the rows and their order, not on how they were cut into calls.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.edge.snapshot import pack_state, unpack_state
 from models.errors import SchemaError
 from models.nets.contract import HEALTH_COLUMNS
 from models.signal.anomaly import AnomalyConfig, AnomalyDetector
+from models.state_bytes import pack_state, unpack_state
 
 BUCKET_S: Final = 5
 BUCKET_NS: Final = BUCKET_S * 1_000_000_000
@@ -213,10 +213,7 @@ class AnomalyWatch:
                 self.counts["rate"] += 1
             else:
                 self._said_ns = np.append(self._said_ns[1:], t_ns)
-                also = tuple(dict.fromkeys(one.column for one in mine[1:]))
-                top = mine[0]
-                said.append(DeviceAnomaly(
-                    top.row, t_ns, top.column, top.side, top.value, top.low, top.high, top.score,
-                    tuple(name for name in also if name != top.column),
-                ))
+                # By column once each, the strongest first.
+                also = tuple(dict.fromkeys(one.column for one in mine))[1:]
+                said.append(replace(mine[0], also=also))
         return said

@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.columns import frozen
-from models.flows.config import FlowConfig
 from models.flows.inputs import positions_of
 from models.flows.limits import Limits
 from models.flows.subjects import DeviceMap
@@ -21,17 +20,22 @@ from models.telemetry.roster import Roster
 
 
 class Course:
-    """Positions of one match in (subject, time) order; `smoothed` says whether with estimates."""
+    """Positions of one match in (subject, time) order, as they came or `smoothed`."""
 
-    def __init__(
-        self, roster: Roster, blocks: dict[Kind, SampleBlock], config: FlowConfig,
-        smoothed: bool = True,
-    ) -> None:
-        """`blocks` hold all position rows, in (device, boot, seq) order, each once."""
+    def __init__(self, positions: Positions) -> None:
+        self.positions = positions
+
+    @staticmethod
+    def of(roster: Roster, blocks: dict[Kind, SampleBlock]) -> "Course":
+        """As they came. `blocks` hold all position rows, in (device, boot, seq) order, each
+        once."""
         devices, count = DeviceMap(roster), len(roster.subjects)
         record = TelemetryRecord(roster.venue_id, roster.match_id, 0, 0, 0, blocks)
-        found = positions_of([record], devices, count)
-        self.positions = _smoothed(found, Limits(roster, config)) if smoothed else found
+        return Course(positions_of([record], devices, count))
+
+    def smoothed(self, limits: Limits) -> "Course":
+        """With zero-phase estimates, each person with the own `limits`."""
+        return Course(_smoothed(self.positions, limits))
 
     def between(self, since_ns: int, until_ns: int) -> Positions:
         """The rows with since_ns <= t < until_ns, as the flow kernel takes them."""

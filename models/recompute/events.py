@@ -39,6 +39,11 @@ class Reason(StrEnum):
     ZERO_PHASE = "zero_phase_filter"
 
 
+def is_recomputed(stream: str) -> bool:
+    """Whether what is written under `stream` comes from a recomputation, and not from live."""
+    return stream.startswith(STREAM)
+
+
 @dataclass(frozen=True, slots=True)
 class EventCorrection:
     """`old` None: found only now; `new` is what goes out, also for one that is retracted."""
@@ -67,7 +72,7 @@ def correct_events(
     pairs, lost, fresh = match_events(told, found, config)
     made: list[tuple[Event | None, Event, Status]] = []
     for old, new in pairs:
-        if old.stream.startswith(STREAM) and _figures(old) == _figures(new):
+        if is_recomputed(old.stream) and _figures(old) == _figures(new):
             continue
         status = Status.CONFIRMED if _still(old, new, config) else Status.CORRECTED
         made.append((old, new, status))

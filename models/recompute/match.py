@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 
 from models.events.envelope import Event
 from models.flows.config import FlowConfig
+from models.flows.limits import Limits
 from models.flows.subjects import DeviceMap
 from models.recompute.config import RecomputeConfig
+from models.recompute.course import Course
 from models.recompute.events import EventCorrection, correct_events, standing
 from models.recompute.metrics import MetricCorrection, correct_metrics
 from models.recompute.motion import LoadAgain
@@ -64,14 +66,16 @@ class Recomputation:
         self._subject_of = DeviceMap(roster).subject
         self._late: dict[int, list[NDArray[np.int64]]] = {}
         self._load = LoadAgain(roster)
-        ordered = {kind: canonical([block]) for kind, block in positions.items()}
-        self._final = MatchWalk(roster, ordered, self._flow)
-        self._causal = MatchWalk(roster, ordered, self._flow, smoothed=False)
+        ordered = {kind: canonical(block) for kind, block in positions.items()}
+        course = Course.of(roster, ordered)
+        smooth = course.smoothed(Limits(roster, self._flow))
+        self._final = MatchWalk(roster, smooth, self._flow)
+        self._causal = MatchWalk(roster, course, self._flow, peaks=False)
         self._note_late(ordered)
 
     def handle(self, blocks: dict[Kind, SampleBlock], until_ns: int, final: bool = False) -> None:
         """All rows of motion and heart before `until_ns` that were not given yet, in any order."""
-        ordered = {kind: canonical([blocks[kind]]) for kind in OF_BODY if kind in blocks}
+        ordered = {kind: canonical(blocks[kind]) for kind in OF_BODY if kind in blocks}
         if Kind.IMU in ordered:
             ordered[Kind.IMU] = self._load.handle(ordered[Kind.IMU])
         self._note_late(ordered)

@@ -9,8 +9,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from models.columns import frozen
-from models.signal.biquads import PASS_ALL, SECTIONS, butterworth
-from models.signal.player_load import FLAT, LOAD_CUTOFF_HZ, load_merge, load_step, new_load
+from models.signal.player_load import FLAT, load_merge, load_step, low_passes, new_load
 from models.telemetry.block import SampleBlock
 from models.telemetry.kinds import KINDS, Kind
 from models.telemetry.roster import Roster
@@ -26,13 +25,9 @@ class LoadAgain:
         count = len(roster.devices)
         rates = [max(device.rate_hz, 1.0) for device in roster.devices]
         merge = [load_merge(rate) for rate in rates]
-        sections = [
-            butterworth(LOAD_CUTOFF_HZ, rate) if n != 1 else np.array(PASS_ALL)
-            for rate, n in zip(rates, merge, strict=True)
-        ]
         self._rates = frozen(np.array(rates, np.float64))
         self._merge = frozen(np.array(merge, np.int64))
-        self._sections = frozen(np.array(sections, np.float64).reshape(count, SECTIONS, 5))
+        self._sections = low_passes(rates, merge)
         self._load, self._z = new_load(count)
         self._newest_ns = np.full(count, -(2**62), np.int64)
 

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from models.errors import SchemaError
-from models.events.envelope import Event
+from models.events.envelope import Event, event_from
 from models.flows.config import ALGO_VERSION, FlowConfig
 from models.flows.layout import PERSON_COLUMNS
 from models.flows.states import StateRows, is_whole
@@ -115,8 +115,7 @@ def told_events(table: pa.Table, streams: frozenset[str]) -> list[Event]:
 def event_of(data: Mapping[str, Any]) -> Event:
     """The event of a canonical dictionary. Raises SchemaError."""
     try:
-        plain = {name: value for name, value in data.items() if name != "event_id"}
-        return Event(**{**plain, "context": tuple(plain["context"])})
+        return event_from(data)
     except (KeyError, TypeError) as error:
         raise SchemaError("wrong_format", f"event: {error}"[:200]) from error
 

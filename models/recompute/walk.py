@@ -5,7 +5,6 @@ The metrics are the flow kernel's own, from the same code as live; here is only 
 place) and what is kept of what it says.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +19,7 @@ from models.flows.subjects import PERSONS
 from models.metrics.load import peak_rolling_mean
 from models.recompute.config import PEAK_WINDOWS_S
 from models.recompute.course import Course
-from models.telemetry.block import SampleBlock, concat_blocks
+from models.telemetry.block import SampleBlock
 from models.telemetry.kinds import Kind
 from models.telemetry.record import TelemetryRecord
 from models.telemetry.roster import Roster
@@ -45,18 +44,16 @@ class Walked:
 
 
 class MatchWalk:
-    """Handed the rows of a match in slices of time, each row once. `smoothed` False: the causal
-    filter of the live path, to tell what the filter changes from what the data change."""
+    """Handed the rows of a match in slices of time, each row once, `canonical`. With a course that
+    is not smoothed it is the causal filter of the live path that walks."""
 
     def __init__(
-        self, roster: Roster, positions: dict[Kind, SampleBlock], config: FlowConfig,
-        smoothed: bool = True,
+        self, roster: Roster, course: Course, config: FlowConfig, peaks: bool = True
     ) -> None:
-        """`positions`: all rows of the match of the kinds that say where a person is, `canonical`
-        as all rows here."""
+        """`course` of the whole match; `peaks`: whether peak windows are wanted."""
         self._roster = roster
         self._kernel = FlowKernel(roster, config)
-        self._course = Course(roster, positions, config, smoothed)
+        self._course, self._with_peaks = course, peaks
         persons = [row for row, s in enumerate(roster.subjects) if s.role in PERSONS]
         self._persons = np.array(persons, np.int32)
         self._events: list[Event] = []
@@ -76,8 +73,10 @@ class MatchWalk:
         self._reached_ns = until_ns
         self._events += effects.events
         for rows in effects.states:
-            kept = rows if rows.final else _only(rows, PEAKS)
-            (self._finals if rows.final else self._series).append(kept)
+            if rows.final:
+                self._finals.append(rows)
+            elif self._with_peaks:
+                self._series.append(_only(rows, PEAKS))
 
     def outcome(self) -> Walked:
         """What there is after the final slice."""
@@ -115,9 +114,8 @@ class MatchWalk:
         return found
 
 
-def canonical(blocks: Sequence[SampleBlock]) -> SampleBlock:
-    """All rows in (device, boot, seq) order, each sample once, however they were parted."""
-    whole = concat_blocks(blocks)
+def canonical(whole: SampleBlock) -> SampleBlock:
+    """All rows in (device, boot, seq) order, each sample once."""
     ordered = whole.take(np.lexsort((whole.flags, whole.seq, whole.boot, whole.device)))
     names = (ordered.device, ordered.boot, ordered.seq)
     first = np.ones(len(ordered), np.bool_)

@@ -24,11 +24,11 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from models.edge.snapshot import pack_state, unpack_state
 from models.errors import SchemaError
 from models.signal.season import SEASON_WIDTH, season_step
 from models.signal.shape import LENGTH, SHAPE_HEAD, forget_run, shape_step
 from models.signal.surprise import SURPRISE_WIDTH, quantile, surprise_step
+from models.state_bytes import pack_state, unpack_state
 
 Row = int | np.int64
 _N, _LAST, _SLOW, _SHORT, _LONG, _STEP_NS, _MEAN, _VAR, _WEIGHT, _HELD, _LEFT = range(11)
@@ -36,7 +36,6 @@ _VIEWS: Final = 11
 _SHAPE: Final = _VIEWS + 4 * SURPRISE_WIDTH
 """Then the shape's ring, then the season, if there is one."""
 _LARGEST: Final = 1e30
-_PLACE, _TIDE, _ROUGH, _FORM = range(4)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,13 +6,15 @@ a multiple of 100 Hz, else by a cubic through the four samples around each point
 (one sample later). Sensors of 100 Hz and less are taken as they are. Accelerations in m/s^2.
 """
 
+from collections.abc import Iterable
 from typing import Final
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from models.signal.biquads import SECTIONS, filter_step, settle
+from models.columns import frozen
+from models.signal.biquads import PASS_ALL, SECTIONS, butterworth, filter_step, settle
 
 GRAVITY_MPS2: Final = 9.80665
 LOAD_CUTOFF_HZ: Final = 40.0
@@ -35,6 +37,16 @@ def load_merge(rate_hz: float) -> int:
     if ratio <= 1.001:
         return 1
     return round(ratio) if abs(ratio - round(ratio)) < 1e-3 else RESAMPLE
+
+
+def low_passes(rates_hz: Iterable[float], merges: Iterable[int]) -> NDArray[np.float64]:
+    """(n, SECTIONS, 5), read-only: the low-pass of each sensor before PlayerLoad; nothing at 100 Hz
+    and below. merges: `load_merge` of each rate."""
+    rows = [
+        butterworth(LOAD_CUTOFF_HZ, rate) if merge != 1 else np.array(PASS_ALL)
+        for rate, merge in zip(rates_hz, merges, strict=True)
+    ]
+    return frozen(np.array(rows, np.float64).reshape(-1, SECTIONS, 5))
 
 
 def new_load(rows: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

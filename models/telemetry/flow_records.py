@@ -5,46 +5,30 @@ supplements. It remembers the shapes that the venue's edge writes (`models.telem
 """
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
 from models.errors import SchemaError
 from models.telemetry.block import SampleBlock
 from models.telemetry.ipc import StreamReader
-from models.telemetry.kinds import Kind
-from models.telemetry.record import LIVE, FlowStates, TelemetryRecord, decode_header
-
-FLOW_KINDS: Final = frozenset({
-    Kind.GNSS, Kind.LPS, Kind.IMU, Kind.HEART, Kind.BOOT, Kind.BALL_POS, Kind.BALL_IMU,
-})
+from models.telemetry.kinds import FLOW_KINDS, Kind
+from models.telemetry.parts import by_kind
+from models.telemetry.record import LIVE, TelemetryRecord, decode_header, record_of
 
 
 class RecordDecoder:
     """`rows_of` maps (device_id, kind) to roster rows."""
 
     def __init__(self, rows_of: Mapping[tuple[str, Kind], int]) -> None:
-        by_kind: dict[Kind, dict[str, int]] = {}
-        for (name, kind), row in rows_of.items():
-            by_kind.setdefault(kind, {})[name] = row
-        self._reader = StreamReader(by_kind)
+        self._reader = StreamReader(by_kind(rows_of))
 
     def decode(self, payload: bytes) -> TelemetryRecord:
         """The record in `payload`. Raises SchemaError."""
         header, offset = decode_header(payload)
         try:
             blocks = self._blocks(header, payload, offset)
-            flows = header["flows"]
-            return TelemetryRecord(
-                header["venue_id"], header["match_id"], header["seq"], header["t_from_ns"],
-                header["t_to_ns"], blocks, {},
-                FlowStates(
-                    np.array(flows["subject"], np.int32), np.array(flows["score"], np.float32),
-                    np.array(flows["hot"], np.bool_),
-                ),
-                header["marks"], header["final"],
-            )
+            return record_of(header, blocks, {})
         except (
             LookupError, TypeError, ValueError, StopIteration, pa.ArrowException, OSError,
         ) as error:

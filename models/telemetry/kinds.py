@@ -162,3 +162,7 @@ KINDS: Final[dict[Kind, KindSpec]] = {
 
 POSITION_KINDS: Final = (Kind.LPS, Kind.GNSS)
 """Kinds that say where an athlete is, best first (truth-source order when both are healthy)."""
+PERSON_KINDS: Final = (*POSITION_KINDS, Kind.IMU, Kind.HEART, Kind.BOOT)
+BALL_KINDS: Final = (Kind.BALL_POS, Kind.BALL_IMU)
+FLOW_KINDS: Final = frozenset((*PERSON_KINDS, *BALL_KINDS))
+"""What flows read: of a person, of a ball, of both."""

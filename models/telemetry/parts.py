@@ -55,15 +55,21 @@ def unpack_header(magic: bytes, payload: bytes) -> tuple[dict[str, Any], int]:
     return header, start + length
 
 
+def by_kind(rows_of: Mapping[tuple[str, Kind], int]) -> dict[Kind, dict[str, int]]:
+    """device_id -> row, kind by kind."""
+    found: dict[Kind, dict[str, int]] = {}
+    for (name, kind), row in rows_of.items():
+        found.setdefault(kind, {})[name] = row
+    return found
+
+
 def unpack_parts(
     header: Mapping[str, Any], payload: bytes, offset: int, rows_of: Mapping[tuple[str, Kind], int],
     lanes: Iterable[str],
 ) -> Lanes:
     """The blocks that follow the header, by lane and kind. Raises SchemaError."""
     found: Lanes = {lane: {} for lane in lanes}
-    by_kind: dict[Kind, dict[str, int]] = {}
-    for (name, kind), row in rows_of.items():
-        by_kind.setdefault(kind, {})[name] = row
+    names = by_kind(rows_of)
     view = memoryview(payload)
     try:
         for part in header["parts"]:
@@ -72,7 +78,7 @@ def unpack_parts(
                 raise SchemaError("truncated", f"part of {part['bytes']} bytes")
             offset += part["bytes"]
             kind = Kind(part["kind"])
-            block = first_block(body, by_kind.get(kind, {}))
+            block = first_block(body, names.get(kind, {}))
             if block.kind != kind:
                 raise SchemaError("wrong_format", f"part of {kind} holds {block.kind}")
             found[part["lane"]][kind] = block

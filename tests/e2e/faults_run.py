@@ -1,8 +1,8 @@
 """Faults of a run's own processes, and what its log shows of them.
 
 A victim is found among the descendants of one command by the title that Ray gives it, and killed by
-its pid. How long its absence lasted is read from the log afterwards: the first record of a topic
-that was made durable after the process was gone.
+its pid. How long its absence lasted is read from the log afterwards: the first record that its
+successor made durable after it was gone.
 """
 
 import signal
@@ -23,6 +23,7 @@ from cluster.eventlog.scan import records_now
 WAIT_S = 120.0
 STADIUM, WORKER, COORDINATOR = "ray::Stadium", "ray::WorkerShell", "ray::CoordinatorShell"
 PROXY, API = "ray::ProxyActor", "ray::ServeReplica:touchline:api"
+EVENT_NET = "ray::ServeReplica:touchline:event-net"
 
 
 def until(found: Callable[[], object], what: str, limit_s: float = WAIT_S) -> object:
@@ -99,16 +100,20 @@ class Log:
     def ends(self) -> dict[str, int]:
         return {topic: self.log.describe(topic).end for topic in self.log.topics()}
 
-    def first_after(self, topic: str, t_ns: int, since: int = 0) -> StoredRecord | None:
-        """The first record made durable after `t_ns`."""
+    def first_after(
+        self, topic: str, t_ns: int, since: int = 0, writer: str = ""
+    ) -> StoredRecord | None:
+        """The first record made durable after `t_ns`, of a stream that begins with `writer`."""
         for stored in records_now(self.log, topic, since):
-            if stored.t_append_ns > t_ns:
+            if stored.t_append_ns > t_ns and stored.record.stream.startswith(writer):
                 return stored
         return None
 
-    def seconds_until(self, topic: str, t_ns: int, since: int = 0) -> float:
+    def seconds_until(self, topic: str, t_ns: int, since: int = 0, writer: str = "") -> float:
         """From `t_ns` to the first record after it; it is waited for."""
-        found = until(lambda: self.first_after(topic, t_ns, since), f"a new record of {topic}")
+        found = until(
+            lambda: self.first_after(topic, t_ns, since, writer), f"a new record of {topic}"
+        )
         assert isinstance(found, StoredRecord)
         return (found.t_append_ns - t_ns) / 1e9
 
@@ -141,7 +146,6 @@ class HttpWatch:
     ask: Callable[[], bool]
     every_s: float = 0.05
     good_ns: list[tuple[int, int]] = field(default_factory=list)
-    failures: int = 0
 
     def first_good_after(self, t_ns: int) -> float:
         """Seconds from `t_ns` to the first good answer of a question asked after it."""
@@ -169,5 +173,3 @@ class HttpWatch:
                 good = False
             if good:
                 self.good_ns.append((asked_ns, time.time_ns()))
-            else:
-                self.failures += 1

@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from cluster.connection import TUNED, TUNED_NODES
-from cluster.names import events_topic, telemetry_topic
+from cluster.names import events_topic, insights_topic, telemetry_topic
 from tests.e2e import faults_run as faults
 from tests.e2e.faults_nodes import VENUE
 from tests.e2e.faults_record import note
@@ -24,6 +24,7 @@ pytestmark = [pytest.mark.faults, pytest.mark.timeout(1200)]
 ROOT = Path(__file__).resolve().parents[2]
 MINUTES, SPEED, LIMIT_S = 3, 3, 600
 TELEMETRY, EVENTS = telemetry_topic(VENUE), events_topic(VENUE)
+INSIGHTS = insights_topic(VENUE)
 DETACHED = (faults.STADIUM, faults.WORKER, faults.COORDINATOR, "ray::TwinStore",
             "ray::SupervisorShell")
 
@@ -91,9 +92,9 @@ def kill_gcs(run: Nodes, log: faults.Log) -> float:
     t_ns = faults.kill(faults.the_one(pid, "gcs_server"), pid)
     log.seconds_until(TELEMETRY, t_ns, log.ends()[TELEMETRY])
     assert run.pids() == before
-    since = log.ends()[EVENTS]
-    faults.kill(faults.the_one(pid, faults.WORKER), pid)
-    seconds = log.seconds_until(EVENTS, t_ns, since)
+    since = log.ends()[INSIGHTS]
+    dead_ns = faults.kill(faults.the_one(pid, faults.WORKER), pid)
+    seconds = log.seconds_until(INSIGHTS, dead_ns, since, "worker/") + (dead_ns - t_ns) / 1e9
     after = run.pids()
     assert after.pop(faults.WORKER) != before.pop(faults.WORKER)
     assert after == before

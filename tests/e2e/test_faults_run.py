@@ -16,7 +16,7 @@ import pytest
 
 from cluster.connection import TUNED, TUNED_NODES
 from cluster.identity import open_issuer
-from cluster.names import ACTIONS_TOPIC, events_topic, telemetry_topic
+from cluster.names import ACTIONS_TOPIC, events_topic, insights_topic, telemetry_topic
 from cluster.settings import load_settings
 from tests.e2e import faults_run as faults
 from tests.e2e.faults_record import note
@@ -91,14 +91,16 @@ def play_to(run: Any, fraction: float) -> None:
 def kill_actors(run: Any, log: faults.Log) -> None:
     """Stadium, worker and coordinator; each one once the last one's effects go on."""
     pid = run.process.pid
-    for fault, begin, topic, how in (
-        ("stadium actor killed", faults.STADIUM, TELEMETRY, faults.kill),
-        ("worker killed in mid batch", faults.WORKER, EVENTS, faults.kill_in_mid_batch),
-        ("coordinator killed", faults.COORDINATOR, ACTIONS_TOPIC, faults.kill),
+    for fault, begin, topic, writer, how in (
+        ("stadium actor killed", faults.STADIUM, TELEMETRY, "", faults.kill),
+        ("worker killed in mid batch", faults.WORKER, insights_topic(VENUE), "worker/",
+         faults.kill_in_mid_batch),
+        ("coordinator killed", faults.COORDINATOR, ACTIONS_TOPIC, "actions/coordinator/",
+         faults.kill),
     ):
         since = log.ends()[topic]
         t_ns = how(faults.the_one(pid, begin), pid)
-        figures.append((fault, log.seconds_until(topic, t_ns, since)))
+        figures.append((fault, log.seconds_until(topic, t_ns, since, writer)))
         time.sleep(1.0)
 
 
@@ -129,8 +131,7 @@ def test_killing_stadium_worker_coordinator_replica_and_proxy_loses_and_doubles_
         assert not {key for key, _ in told} & TUNED_NODES.keys()
     kill_actors(run, log)
     kill_serve(run, ask_api(data, 8171))
-    (net,) = faults.descendants(run.process.pid, "ray::ServeReplica:touchline:event-net")
-    faults.kill(net, run.process.pid)
+    faults.kill(faults.the_one(run.process.pid, faults.EVENT_NET), run.process.pid)
     ended = run.wait(LIMIT_S)
 
     assert ended.code == 0, ended.output[-4000:]

@@ -11,7 +11,6 @@ from typing import Any, Final, Protocol
 
 from cluster.eventlog.port import Record, StoredRecord, TopicInfo
 from cluster.eventlog.sqlite_plan import (
-    epoch_key,
     plan_append,
     plan_fence,
     seq_key,
@@ -267,6 +266,3 @@ class LogClient:
 
     def close(self) -> None:
         """Nothing to close."""
-
-    def epoch_of(self, topic: str, stream: str) -> int:
-        return self.store.look(topic).state.get(epoch_key(stream), 0)

@@ -152,6 +152,11 @@ class Watch:
                     f"{topic} was acknowledged to {self.acked_end[topic]} and ends at {found.end}",
                 )
             kept = [(s.record.stream, s.record.seq) for s in found.records]
+            acked = self.acked_end[topic] - found.begin
+            if kept[: max(acked, 0)] != ledger[found.begin : self.acked_end[topic]]:
+                raise Violation(
+                    "no acknowledged append lost", f"{topic}: records were changed after the answer"
+                )
             # What was written but never synced may have come through all the same.
             ledger[found.begin :] = kept
             for stored in found.records:

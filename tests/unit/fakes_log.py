@@ -134,20 +134,6 @@ class FakeSnapshots:
         return self.held.get(key)
 
 
-@dataclass
-class FakeLauncher:
-    """Remembers what it was asked for."""
-
-    started: list[int] = field(default_factory=list)
-    drained: list[int] = field(default_factory=list)
-
-    def start(self, worker_id: int) -> None:
-        self.started.append(worker_id)
-
-    def drain(self, worker_id: int) -> None:
-        self.drained.append(worker_id)
-
-
 class FakeKernel:
     """A flow kernel that fails the test if a flow sees a record twice, late, or not at all."""
 

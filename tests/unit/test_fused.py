@@ -11,6 +11,7 @@ from models.errors import SchemaError
 from models.fused.config import FusedConfig
 from models.fused.kernel import FusedKernel, Samples
 from models.fused.stage import NEIGHBOURS
+from models.state_bytes import pack_state, unpack_state
 from tests.unit.fused_world import part, played, reference, streams, tidy
 
 
@@ -166,7 +167,7 @@ def test_what_a_stream_costs_does_not_grow_with_time():
         )
         for a in range(0, len(minute.stream), 5000):
             kernel.handle(part(shifted, a, a + 5000))
-        sizes.append(len(kernel.snapshot()))
+        sizes.append(kernel.state_bytes())
     assert sizes[0] == sizes[-1]
     assert kernel.bytes_per_stream == 320 + 16 + 128
 
@@ -176,6 +177,11 @@ def test_torn_and_foreign_snapshots_are_refused_and_change_nothing():
     effects = [kernel.handle(part(WHOLE, 0, 2000))]
     payload = kernel.snapshot()
     foreign = FusedKernel(6).snapshot(), FusedKernel(5, FusedConfig(sprint_mps=6.0)).snapshot()
+    scalars, arrays = unpack_state(payload)
+    foreign += tuple(
+        pack_state(scalars, {name: held for name, held in arrays.items() if name != missing})
+        for missing in arrays
+    )
     for bad in (b"", payload[:-1], payload + b"x", payload[:40], b"nonsense!", *foreign):
         with pytest.raises(SchemaError):
             kernel.restore(bad)

@@ -15,10 +15,11 @@ from cluster.settings import Settings
 from cluster.storage import StorageError, open_storage
 from cluster.tiers import all_manifests, chain, damaged_files, open_tier, publish
 from jobs.collect import read_events, read_finals
-from jobs.recompute import recompute, summary_line
+from jobs.recompute import recompute
 from jobs.recompute_match import WarmMatch, recompute_match
 from jobs.roll import RollError, roll, spread_here
 from jobs.roll_log import matches_in
+from jobs.show import summary_line
 from models.events.envelope import from_cloudevent
 from models.readmodel import ReadModel
 from tests.unit import tier_world as world
@@ -135,28 +136,6 @@ def test_rows_of_nobody_whom_the_roster_knows_are_recomputed_once_and_publish_no
     assert len(all_manifests(storage)) == before
 
 
-class Dying:
-    """A storage that dies at the n-th change, before it or after it; then nothing works."""
-
-    def __init__(self, inner: Any, at: int, after: bool, changes: list[str]) -> None:
-        self._inner, self._at, self._after, self._changes = inner, at, after, changes
-
-    def __getattr__(self, name: str) -> Any:
-        call = getattr(self._inner, name)
-        if name not in ("put_atomic", "put_if_absent", "delete"):
-            return call
-
-        def change(*args: Any) -> Any:
-            self._changes.append(name)
-            if len(self._changes) >= self._at:
-                if self._after and len(self._changes) == self._at:
-                    call(*args)
-                raise StorageError(f"died at change {len(self._changes)}")
-            return call(*args)
-
-        return change
-
-
 @pytest.mark.parametrize("after", [False, True])
 def test_killed_at_any_change_and_run_again_everything_is_said_once(
     after: bool, rolled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -172,7 +151,7 @@ def test_killed_at_any_change_and_run_again_everything_is_said_once(
         tree, changes = world.settings(root), []
         monkeypatch.setattr(
             cluster.tiers, "open_storage",
-            lambda *args, at=at, changes=changes: Dying(open_storage(*args), at, after, changes),
+            lambda *args, at=at, tried=changes: world.Dying(open_storage(*args), at, after, tried),
         )
         try:
             recompute(tree, spread=spread_here)

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.flows.config import FlowConfig
+from models.flows.limits import Limits
 from models.flows.person_position import IGNORED
 from models.flows.tables import G_ACCEL, G_CODE, G_LAGGED, G_SPEED, G_VX, G_VY
 from models.recompute.course import Course
@@ -20,7 +21,8 @@ ROSTER = roster_of(1)
 
 
 def course_of(block, roster=ROSTER, smoothed=True):
-    return Course(roster, {block.kind: block}, FlowConfig(), smoothed).positions
+    course = Course.of(roster, {block.kind: block})
+    return (course.smoothed(Limits(roster, FlowConfig())) if smoothed else course).positions
 
 
 def rms(error):
@@ -171,7 +173,8 @@ def test_a_track_handed_to_another_sensor_with_another_bias_keeps_its_speed():
         Kind.LPS: rows(Kind.LPS, 0, when[near], pos_x_m=4.0 * t_s[near], pos_y_m=0.0),
         Kind.GNSS: rows(Kind.GNSS, 1, when, pos_x_m=4.0 * t_s + 1.5, pos_y_m=2.0),
     }
-    found = Course(roster, blocks, FlowConfig()).positions.given
+    course = Course.of(roster, blocks).smoothed(Limits(roster, FlowConfig()))
+    found = course.positions.given
     taken = found[G_CODE] == K.STEP_OK
     assert np.count_nonzero(found[G_CODE] == IGNORED) == np.count_nonzero(near)
     assert np.allclose(found[G_SPEED][taken][40:], 4.0, atol=0.01)

@@ -136,28 +136,6 @@ def test_what_a_worker_repeats_after_its_death_is_taken_once(
     world.same(world.content(tree), reference[0])
 
 
-class Dying:
-    """A storage that dies at the n-th change, before it or after it; then nothing works."""
-
-    def __init__(self, inner: Any, at: int, after: bool, changes: list[str]) -> None:
-        self._inner, self._at, self._after, self._changes = inner, at, after, changes
-
-    def __getattr__(self, name: str) -> Callable[..., Any]:
-        call = getattr(self._inner, name)
-        if name not in ("put_atomic", "put_if_absent", "delete"):
-            return call
-
-        def change(*args: Any) -> Any:
-            self._changes.append(name)
-            if len(self._changes) >= self._at:
-                if self._after and len(self._changes) == self._at:
-                    call(*args)
-                raise StorageError(f"died at change {len(self._changes)}")
-            return call(*args)
-
-        return change
-
-
 @pytest.fixture
 def dying(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int, bool], list[str]]]:
     """Arms the storages of all tiers; the list of changes that were tried."""
@@ -166,7 +144,7 @@ def dying(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int, bool], lis
         changes: list[str] = []
         monkeypatch.setattr(
             cluster.tiers, "open_storage",
-            lambda *args: Dying(open_storage(*args), at, after, changes),
+            lambda *args: world.Dying(open_storage(*args), at, after, changes),
         )
         return changes
 

@@ -20,6 +20,7 @@ from cluster import names
 from cluster.eventlog.port import EventLog, Record
 from cluster.eventlog.sqlite import SqliteLog
 from cluster.settings import Settings
+from cluster.storage import StorageError
 from cluster.tier_files import read_kind
 from cluster.tiers import all_manifests, open_tier
 from models.edge.config import EdgeConfig
@@ -212,3 +213,25 @@ def same(left: dict[str, pa.Table], right: dict[str, pa.Table]) -> None:
                 assert np.array_equal(a, b, equal_nan=True), (kind, name)
             else:
                 assert a.equals(b), (kind, name)
+
+
+class Dying:
+    """A storage that dies at the n-th change, before it or after it; then nothing works."""
+
+    def __init__(self, inner: Any, at: int, after: bool, changes: list[str]) -> None:
+        self._inner, self._at, self._after, self._changes = inner, at, after, changes
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        call = getattr(self._inner, name)
+        if name not in ("put_atomic", "put_if_absent", "delete"):
+            return call
+
+        def change(*args: Any) -> Any:
+            self._changes.append(name)
+            if len(self._changes) >= self._at:
+                if self._after and len(self._changes) == self._at:
+                    call(*args)
+                raise StorageError(f"died at change {len(self._changes)}")
+            return call(*args)
+
+        return change

@@ -16,7 +16,7 @@ game's are read from a JSON file beside the samples,
 "arms": [sid]}], "officials": [...]}. Several balls are in the data, one is in the game: the one
 that is inside the lines, and the last one that was while none is. The ball's |a| and its direction
 become rows of the ball's motion sensor; it is motion without gravity, in the pitch's axes. Held in
-memory: about 120 bytes a line.
+memory: about 120 bytes a line while it is read.
 """
 
 import json
@@ -41,6 +41,7 @@ from models.telemetry.roster import Device, Role, Roster, Subject
 COLUMNS: Final = (
     "sid", "ts", "x", "y", "z", "v", "a", "vx", "vy", "vz", "ax", "ay", "az",
 )
+USED: Final = ("sid", "ts", "x", "y", "z", "a", "ax", "ay", "az")
 X_MAX_MM, Y_MIN_MM, Y_MAX_MM = 52_483, -33_960, 33_965
 LENGTH_M: Final = (Y_MAX_MM - Y_MIN_MM) / 1000.0
 WIDTH_M: Final = X_MAX_MM / 1000.0
@@ -76,7 +77,6 @@ def read_debs(blob: Blob, meta: list[Blob]) -> Recording:
     sid = table["sid"]
     balls = [int(one) for one in who["balls"]]
     subjects, devices, sid_of = _cast(who, set(np.unique(sid).tolist()))
-    device_of = {one: row for row, one in enumerate(sid_of)}
     known = np.isin(sid, sid_of)
     ball = np.isin(sid, balls)
     refusals = []
@@ -87,7 +87,9 @@ def read_debs(blob: Blob, meta: list[Blob]) -> Recording:
     blocks = []
     rows = np.flatnonzero(known)
     if len(rows):
-        device = np.array([device_of[s] for s in sid[rows].tolist()], np.int64)
+        # Of a number that is named twice the last device counts, hence the stable order.
+        order = np.argsort(sid_of, kind="stable")
+        device = order[np.searchsorted(np.array(sid_of)[order], sid[rows], "right") - 1]
         blocks.append(_block(Kind.LPS, table, rows, device, PLAYER_HZ))
     rows = np.flatnonzero(ball)
     active = rows[_in_game(table, rows, balls)]
@@ -127,7 +129,7 @@ def _read(blob: Blob) -> dict[str, NDArray[np.int64]]:
     if any(column.null_count for column in found.columns):
         raise SchemaError("wrong_format", f"{blob.name}: a line lacks a number")
     order = np.argsort(found.column("ts").to_numpy(), kind="stable")
-    return {name: found.column(name).to_numpy()[order] for name in COLUMNS}
+    return {name: found.column(name).to_numpy()[order] for name in USED}
 
 
 def _metadata(meta: list[Blob]) -> dict[str, Any]:
@@ -179,7 +181,7 @@ def _in_game(
     chosen = np.empty(len(rows), np.int64)
     current = balls[0] if balls else -1
     for begin, end in zip(edges.tolist(), [*edges[1:].tolist(), len(rows)], strict=True):
-        within = set(sid[begin:end][inside[begin:end]].tolist())
+        within = set(np.unique(sid[begin:end][inside[begin:end]]).tolist())
         if within and current not in within:
             current = next(one for one in balls if one in within)
         chosen[begin:end] = current

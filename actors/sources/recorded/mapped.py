@@ -15,12 +15,11 @@ from models.errors import SchemaError
 from models.telemetry.block import SampleBlock
 from models.telemetry.bounds import MAX_TIME_NS, limits_of
 from models.telemetry.decoded import Refusal
-from models.telemetry.kinds import KINDS, Kind
+from models.telemetry.kinds import BALL_KINDS, KINDS, Kind
 from models.telemetry.reasons import Reason
 from models.telemetry.roster import Device, Role, Roster, Subject
 
 BALL: Final = "ball"
-BALL_KINDS: Final = (Kind.BALL_POS, Kind.BALL_IMU)
 
 
 def read_mapped(blob: Blob, mapping: Mapping) -> Recording:

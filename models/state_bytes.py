@@ -1,4 +1,4 @@
-"""Snapshots: named arrays as bytes that say what they are, without pickle.
+"""States of kernels: scalars and named arrays as bytes that say what they are, without pickle.
 
 Layout: b"TLES", u32 little-endian header length, JSON header (version, scalars, and per array name,
 dtype, shape), then all array bytes one after the other, zstd-compressed.
@@ -37,7 +37,7 @@ def pack_state(scalars: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -
 def unpack_state(payload: bytes) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     """(scalars, arrays) of a state; arrays are fresh and may be written. Raises SchemaError."""
     if payload[:4] != MAGIC or len(payload) < 8:
-        raise SchemaError("wrong_format", "not an edge snapshot")
+        raise SchemaError("wrong_format", "not a snapshot")
     (length,) = struct.unpack_from("<I", payload, 4)
     try:
         head = json.loads(payload[8 : 8 + length])
@@ -56,3 +56,14 @@ def unpack_state(payload: bytes) -> tuple[dict[str, Any], dict[str, NDArray[Any]
         return head["scalars"], arrays
     except (KeyError, TypeError, ValueError, OSError, pa.ArrowException) as error:
         raise SchemaError("wrong_format", str(error)[:200]) from error
+
+
+def fill(arrays: Mapping[str, NDArray[Any]], found: Mapping[str, NDArray[Any]]) -> None:
+    """Write what was `found` into `arrays`. Raises SchemaError, and writes nothing, when an array
+    is missing or laid out otherwise."""
+    for name, array in arrays.items():
+        new = found.get(name)
+        if new is None or new.shape != array.shape or new.dtype != array.dtype:
+            raise SchemaError("wrong_format", f"state without {name} as it is laid out here")
+    for name, array in arrays.items():
+        array[...] = found[name]
