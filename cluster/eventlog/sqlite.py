@@ -73,6 +73,17 @@ class _Local:
         self.locks: dict[str, threading.Lock] = {}
         self.guard = threading.Lock()
 
+    def close(self) -> None:
+        """Connections first, then the lock that says that there are some."""
+        self.pool.close()
+        self.lock.leave()
+
+    def __del__(self) -> None:
+        # After a fork the connections are the parent's; the copy of the lock goes with the process.
+        if self.pid == os.getpid():
+            with suppress(Exception):
+                self.close()
+
 
 class SqliteLog:
     """See `EventLog`. `skipped` counts damaged records met by this object, by reason."""
@@ -191,9 +202,7 @@ class SqliteLog:
 
     def close(self) -> None:
         """See `EventLog.close`. A later call opens what it needs again."""
-        local = self._mine()
-        local.pool.close()
-        local.lock.leave()
+        self._mine().close()
 
     # ------------------------------------------------------------------ writing
 

@@ -9,7 +9,6 @@ import fcntl
 import logging
 import os
 import threading
-from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -22,7 +21,8 @@ _log = logging.getLogger("touchline.eventlog")
 
 
 class LogLock:
-    """Of one process and one log. Thread-safe."""
+    """Of one process and one log. Thread-safe. Whoever holds it leaves it, after its connections
+    are closed: an object that goes without a word must not let others in while they are not."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -61,11 +61,6 @@ class LogLock:
                 os.close(self._held)
                 self._held = None
 
-    def __del__(self) -> None:
-        # After a fork this closes the copy only: the parent's lock stays.
-        with suppress(Exception):
-            self.leave()
-
     def _mend_alone(self, held: int) -> None:
         try:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -77,7 +72,11 @@ class LogLock:
 
 def mend_file(path: Path) -> None:
     """Mend one WAL that nobody has open. Raises OSError."""
-    content = path.read_bytes()
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        # Whoever looked into the database with another program has closed it: all is in its file.
+        return
     mended = mend(content)
     if mended is None:
         return

@@ -4,6 +4,7 @@ The log of a killed process is hit at every offset: what comes back is what was 
 not is told with its exact range, and only a torn last write may vanish unheard.
 """
 
+import gc
 import logging
 import os
 import random
@@ -15,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from cluster.eventlog.sqlite import SqliteLog
-from cluster.eventlog.sqlite_lock import DAMAGED
+from cluster.eventlog.sqlite_lock import DAMAGED, mend_file
 from cluster.eventlog.sqlite_wal import FRAME_BYTES, FRAME_HEAD_BYTES, HEAD_BYTES, mend
 from tests.unit.eventlog_conformance import TOPIC, record
 
@@ -194,3 +195,26 @@ def test_nothing_is_mended_under_a_process_that_has_the_log_open(
     assert not list(root.glob(f"*/*{DAMAGED}"))
     user.close()
     other.close()
+
+
+def test_a_log_that_goes_without_a_word_closes_its_connections_before_others_may_mend(
+    tmp_path: Path,
+) -> None:
+    user = SqliteLog(tmp_path)
+    user.append(TOPIC, [record(0, size=RECORD_BYTES)], 0)
+    # As the traceback of an error does, something holds on to what the log was made of.
+    assert user._local is not None
+    pool = user._local.pool
+    assert list(tmp_path.glob("*/seg-*-wal"))
+    del user
+    gc.collect()
+    assert not list(tmp_path.glob("*/seg-*-wal"))
+    assert not pool._idle
+    successor = SqliteLog(tmp_path)
+    assert successor.describe(TOPIC).end == 1
+    successor.close()
+
+
+def test_a_wal_that_vanishes_while_it_is_looked_for_is_nothing_to_mend(tmp_path: Path) -> None:
+    mend_file(tmp_path / "seg-0.db-wal")
+    assert not list(tmp_path.iterdir())
