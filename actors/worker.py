@@ -9,38 +9,23 @@ once.
 
 import os
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from dataclasses import dataclass
+from typing import Any, Final
 
-from actors.net_client import NetClient
 from actors.worker_outbox import Outbox
-from actors.worker_snapshots import SnapshotPort
-from actors.worker_venue import Kernel, Stream, Tools, VenueFlows, load_roster
+from actors.worker_ports import CoordinatorAwayError, WorkerConfig, WorkerPorts
+from actors.worker_venue import Stream, Tools, VenueFlows, load_roster
 from cluster.eventlog.port import EventLog
 from cluster.names import ACTIONS_TOPIC, insights_topic
 from models.errors import FencedError, LogError, TouchlineError
-from models.flows.pending import PendingConfig, Priority, worst_ages_ns
+from models.flows.pending import Priority, Work, worst_ages_ns
 from models.latency import LatencyHistogram
 from models.policies.ownership import Assignment, VenueGrant, WorkerReport
 from models.readmodel_input import PREDICTION_TYPE
-from models.telemetry.roster import Roster
 
 STORE_TRIES: Final = 3
 RETRY_LOAD_NS: Final = 2_000_000_000
 PUBLISH_NS: Final = 50_000_000
-
-
-class CoordinatorPort(Protocol):
-    """How a worker reaches the coordinator; every call may raise CoordinatorAwayError."""
-
-    def register(self, worker_id: int, incarnation: int) -> Assignment: ...
-
-    def heartbeat(self, worker_id: int, report: WorkerReport) -> Assignment: ...
-
-
-class CoordinatorAwayError(TouchlineError):
-    """The coordinator did not answer; it is asked again with the next beat."""
 
 
 def next_incarnation(log: EventLog, actor: str) -> int:
@@ -49,27 +34,6 @@ def next_incarnation(log: EventLog, actor: str) -> int:
     The log counts lives: a wall clock may have been set back since the last one began.
     """
     return log.fence(ACTIONS_TOPIC, f"lives/{actor}")
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerConfig:
-    """`budget_ns`: after so long a turn appends what it has, whatever else waits."""
-
-    snapshot_ns: int = 5_000_000_000
-    budget_ns: int = 20_000_000
-    pending: PendingConfig = field(default_factory=PendingConfig)
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerPorts:
-    """What a worker needs from outside. `clock_ns` is wall clock."""
-
-    log: EventLog
-    snapshots: SnapshotPort
-    coordinator: CoordinatorPort
-    nets: NetClient
-    make_kernel: Callable[[Roster], Kernel]
-    clock_ns: Callable[[], int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +70,7 @@ class Worker:
         self._registered = False
         self._lost: dict[tuple[str, int], _Lost] = {}
         self._due_ns: dict[tuple[str, int], int] = {}
-        self._busy_ns = 0
+        self._busy_ns = self._turn = 0
         self._gone_rows = self._gone_work = 0
         self.retired = self.drained = False
         self.error = ""
@@ -182,26 +146,39 @@ class Worker:
         return count > 0
 
     def _work(self, start_ns: int) -> bool:
-        """Batches until nothing waits or the budget is spent; the venues take turns."""
-        moved, turn = False, True
-        while turn:
-            turn = False
-            for flows in list(self._venues.values()):
-                work = flows.backlog.next_work()
-                if work is None:
-                    continue
-                moved = turn = True
-                self._ports.nets.submit(flows.work(work))
-                if work.held[-1].record.final:
-                    self._due_ns.update({(flows.venue_id, row): 0 for row in work.subjects})
-                # Hot effects do not wait for calm ones to be durable.
-                if work.priority == Priority.HOT:
-                    if not self._outbox.flush():
-                        return True
-                    self._handle_fenced()
-            if self._clock_ns() - start_ns > self.config.budget_ns:
-                break
+        """All that is hot in any venue, then calm batches until nothing waits or the budget is
+        spent, one at least; the venues take turns, and the next time it goes on with the next."""
+        moved = False
+        for flows in list(self._venues.values()):
+            while (work := flows.backlog.next_work(only_hot=True)) is not None:
+                moved = True
+                if not self._do(flows, work):
+                    return True
+        idle = 0
+        while idle < len(self._venues):
+            venues = list(self._venues.values())
+            self._turn = (self._turn + 1) % len(venues)
+            flows = venues[self._turn]
+            work = flows.backlog.next_work()
+            idle = 0 if work is not None else idle + 1
+            if work is None:
+                continue
+            moved = True
+            if not self._do(flows, work) or self._clock_ns() - start_ns > self.config.budget_ns:
+                return True
         return moved
+
+    def _do(self, flows: VenueFlows, work: Work) -> bool:
+        """Do one batch; False when the log takes nothing now."""
+        self._ports.nets.submit(flows.work(work))
+        if work.held[-1].record.final:
+            self._due_ns.update({(flows.venue_id, row): 0 for row in work.subjects})
+        # Hot effects do not wait for calm ones to be durable.
+        if work.priority == Priority.HOT:
+            if not self._outbox.flush():
+                return False
+            self._handle_fenced()
+        return True
 
     def _collect_predictions(self) -> bool:
         predictions = self._ports.nets.poll()

@@ -14,13 +14,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from actors.net_client import NetClient, served_nets
-from actors.worker import (
+from actors.worker import Worker, next_incarnation
+from actors.worker_ports import (
     CoordinatorAwayError,
     CoordinatorPort,
-    Worker,
     WorkerConfig,
     WorkerPorts,
-    next_incarnation,
 )
 from actors.worker_warmup import warm_up
 from cluster.clock import SteadyClock

@@ -7,7 +7,7 @@ effect is recognised by every sink. `seq` counts the effects of the stream (one 
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Final
 
 EVENT_TYPE: Final = "application/cloudevents+json"
@@ -49,7 +49,12 @@ class Event:
 
     def canonical(self) -> dict[str, Any]:
         """The part that a digest covers: everything; it holds no wall-clock time."""
-        return {"event_id": self.event_id, **asdict(self), "context": list(self.context)}
+        whole = {name: getattr(self, name) for name in _FIELDS}
+        own = {"context": list(self.context), "metrics": dict(self.metrics)}
+        return {"event_id": self.event_id, **whole, **own}
+
+
+_FIELDS: Final = tuple(field.name for field in fields(Event))
 
 
 def to_cloudevent(event: Event, source_ns: int = 0) -> bytes:

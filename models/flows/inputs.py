@@ -5,7 +5,8 @@ every way of cutting the stream. Rows of a stuck sensor and of devices without a
 """
 
 from collections.abc import Sequence
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
@@ -36,166 +37,202 @@ from models.telemetry.record import TelemetryRecord
 
 NLOS_FACTOR = 3.0
 STUCK = int(Flag.STUCK)
+_AXES = ("acc_x_mps2", "acc_y_mps2", "acc_z_mps2")
+_PLACE = ("pos_x_m", "pos_y_m", "speed_dop_mps", "residual_m", "nlos_p", "hdop")
+_MOTION = ("load_au", "peak_mps2", "load_flat_au")
+_HEART = ("hr_bpm", "rr_ms", "contact")
+_FIX = ("pos_x_m", "pos_y_m", "pos_z_m", "in_play", "spin_radps")
+_KNOCK = (*_AXES, "peak_mps2", "clip")
+
+
+class Table(NamedTuple):
+    """Rows by (subject, time). t_ns (n,); values (C, n) float32, NaN where the kind has no such
+    channel; device (n,) roster row; begin (S + 1,) the rows of each subject."""
+
+    t_ns: NDArray[np.int64]
+    values: NDArray[np.float32]
+    device: NDArray[np.int64]
+    begin: NDArray[np.int64]
 
 
 @njit(cache=True)
-def group_rows(
+def arrange(
     device: NDArray[np.int32], flags: NDArray[np.uint32], t_ns: NDArray[np.int64],
-    subject_of: NDArray[np.int32], begin: NDArray[np.int64], order: NDArray[np.int64],
-    stuck: int,
-) -> int:
-    """Counting sort of rows by subject: fills begin (S + 1,) and order (n,), keeps the row order.
-
-    Returns 0 when the order is every row as it stands, 1 when rows must be gathered, 2 when times
-    within a subject are not ascending yet. begin[-1] is the number of rows kept.
-    """
-    begin[:] = 0
+    values: NDArray[np.float32], channels: NDArray[np.int64], subject_of: NDArray[np.int32],
+    subjects: int, stuck: int,
+) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.int64], NDArray[np.int64]]:
+    """The parts of a `Table` of rows in any order: counting sort by subject, then by time where
+    times are not ascending yet; equal times keep their order. `channels` of -1 become NaN."""
+    begin = np.zeros(subjects + 1, np.int64)
     for row in range(device.shape[0]):
         owner = subject_of[device[row]] if device[row] >= 0 else -1
         if owner >= 0 and flags[row] & stuck == 0:
             begin[owner + 1] += 1
-    for s in range(1, begin.shape[0]):
+    for s in range(1, subjects + 1):
         begin[s] += begin[s - 1]
-    code = 0 if begin[-1] == device.shape[0] else 1
+    kept = begin[subjects]
     fill = begin[:-1].copy()
+    order = np.empty(kept, np.int64)
+    mixed = np.zeros(subjects, np.bool_)
     for row in range(device.shape[0]):
         owner = subject_of[device[row]] if device[row] >= 0 else -1
         if owner < 0 or flags[row] & stuck != 0:
             continue
         place = fill[owner]
         if place > begin[owner] and t_ns[order[place - 1]] > t_ns[row]:
-            code = 2
+            mixed[owner] = True
         order[place] = row
         fill[owner] = place + 1
-        if code == 0 and place != row:
-            code = 1
-    return code
+    for s in range(subjects):
+        if mixed[s]:
+            mine = order[begin[s] : begin[s + 1]].copy()
+            turn = np.argsort(t_ns[mine], kind="mergesort")
+            order[begin[s] : begin[s + 1]] = mine[turn]
+    t_out, device_out = np.empty(kept, np.int64), np.empty(kept, np.int64)
+    for at in range(kept):
+        t_out[at] = t_ns[order[at]]
+        device_out[at] = device[order[at]]
+    out = np.empty((channels.shape[0], kept), np.float32)
+    for c in range(channels.shape[0]):
+        channel = channels[c]
+        for at in range(kept):
+            out[c, at] = values[channel, order[at]] if channel >= 0 else np.nan
+    return t_out, out, device_out, begin
 
 
-class Gatherer:
-    """Rows of one call of the given kinds, in table order; columns are fetched by channel name.
-
-    `sizes` (kinds,) rows per kind, kinds one after the other before ordering.
-    """
-
-    def __init__(
-        self, records: Sequence[TelemetryRecord], kinds: Sequence[Kind], devices: DeviceMap,
-        subjects: int,
-    ) -> None:
-        self.kinds = kinds
-        lists = [[r.blocks[k] for r in records if k in r.blocks] for k in kinds]
-        blocks = [block for found in lists for block in found]
-        self.sizes = [sum(len(block) for block in found) for found in lists]
-        self.values = [_joined([b.values for b in found], np.float32, 1) for found in lists]
-        self.device = _joined([b.device for b in blocks], np.int32)
-        t_ns = _joined([b.t_event_ns for b in blocks], np.int64)
-        flags = _joined([b.flags for b in blocks], np.uint32)
-        begin = np.zeros(subjects + 1, np.int64)
-        order = np.empty(self.device.shape[0], np.int64)
-        code = group_rows(
-            frozen(self.device, np.int32), frozen(flags, np.uint32), frozen(t_ns, np.int64),
-            devices.subject, begin, order, STUCK,
-        )
-        order = order[: begin[-1]]
-        if code == 2:
-            owner = devices.subject[self.device[order]]
-            order = order[np.lexsort((t_ns[order], owner))]
-        self.order: NDArray[np.int64] | None = order if code else None
-        self.t_ns = self.ordered(t_ns)
-        self.begin = frozen(begin)
-
-    def ordered(self, column: NDArray[Any]) -> NDArray[Any]:
-        """A joined column in table order, frozen."""
-        return frozen(column if self.order is None else column[self.order])
-
-    def channel(self, name: str) -> NDArray[np.float32]:
-        """Channel `name` of all rows before ordering, NaN where the kind has no such channel."""
-        parts = []
-        for kind, size, values in zip(self.kinds, self.sizes, self.values, strict=True):
-            names = KINDS[kind].names
-            if size and name in names:
-                parts.append(values[names.index(name)])
-            elif size:
-                parts.append(np.full(size, np.nan, np.float32))
-        return _joined(parts, np.float32)
+@lru_cache(maxsize=64)
+def _channels(kind: Kind, names: tuple[str, ...]) -> NDArray[np.int64]:
+    known = KINDS[kind].names
+    return frozen(np.array([known.index(n) if n in known else -1 for n in names], np.int64))
 
 
-def _joined(parts: list[NDArray[Any]], dtype: type[np.generic], axis: int = 0) -> NDArray[Any]:
-    if not parts:
-        return np.empty(0, dtype)
+def table_of(
+    records: Sequence[TelemetryRecord], kind: Kind, names: tuple[str, ...],
+    subject_of: NDArray[np.int32], subjects: int,
+) -> Table:
+    """Rows of one kind of all records. subject_of (D,): the subject of each device, -1 where its
+    rows are to be left out."""
+    blocks = [record.blocks[kind] for record in records if kind in record.blocks]
+    if not blocks:
+        return _nothing(len(names), subjects)
+    found = arrange(
+        frozen(_joined([b.device for b in blocks]), np.int32),
+        frozen(_joined([b.flags for b in blocks]), np.uint32),
+        frozen(_joined([b.t_event_ns for b in blocks]), np.int64),
+        frozen(_joined([b.values for b in blocks], 1), np.float32),
+        _channels(kind, names), subject_of, subjects, STUCK,
+    )
+    t_ns, values, device, begin = found
+    return Table(frozen(t_ns), frozen(values), frozen(device), frozen(begin))
+
+
+@lru_cache(maxsize=64)
+def _nothing(channels: int, subjects: int) -> Table:
+    return Table(
+        frozen(np.empty(0, np.int64)), frozen(np.empty((channels, 0), np.float32)),
+        frozen(np.empty(0, np.int64)), frozen(np.zeros(subjects + 1, np.int64)),
+    )
+
+
+def _joined(parts: list[NDArray[Any]], axis: int = 0) -> NDArray[Any]:
     return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=axis)
+
+
+def _local_noise_m(residual_m: NDArray[np.float32], nlos_p: NDArray[np.float32]) -> NDArray[Any]:
+    r_m = np.clip(residual_m, LPS_M, LPS_MOST_M)
+    r_m = np.where(nlos_p > 0.5, r_m * NLOS_FACTOR, r_m)
+    return np.where(np.isnan(r_m), np.float32(LPS_M), r_m)
+
+
+def _distant_noise_m(hdop: NDArray[np.float32]) -> NDArray[Any]:
+    r_m = np.clip(hdop * np.float32(GNSS_PER_HDOP_M), GNSS_LEAST_M, GNSS_MOST_M)
+    return np.where(np.isnan(r_m), np.float32(GNSS_M), r_m)
 
 
 def positions_of(
     records: Sequence[TelemetryRecord], devices: DeviceMap, subjects: int
 ) -> Positions:
     """Positions of persons from every source; `r_m` from what the sensor says of its own error."""
-    rows = Gatherer(records, (Kind.LPS, Kind.GNSS), devices, subjects)
-    local = np.clip(rows.channel("residual_m"), LPS_M, LPS_MOST_M)
-    local = np.where(rows.channel("nlos_p") > 0.5, local * NLOS_FACTOR, local)
-    r_m = np.where(np.isnan(local), np.float32(LPS_M), local)
-    if rows.sizes[1]:
-        distant = rows.channel("hdop") * np.float32(GNSS_PER_HDOP_M)
-        distant = np.clip(distant, GNSS_LEAST_M, GNSS_MOST_M)
-        distant = np.where(np.isnan(distant), np.float32(GNSS_M), distant)
-        r_m = np.where(np.arange(len(r_m)) >= rows.sizes[0], distant, r_m)
+    local = table_of(records, Kind.LPS, _PLACE, devices.subject, subjects)
+    distant = table_of(records, Kind.GNSS, _PLACE, devices.subject, subjects)
+    found = []
+    if len(local.t_ns) or not len(distant.t_ns):
+        r_m = _local_noise_m(local.values[3], local.values[4])
+        found.append(_placed(local, r_m, devices))
+    if len(distant.t_ns):
+        found.append(_placed(distant, _distant_noise_m(distant.values[5]), devices))
+    return found[0] if len(found) == 1 else _merged(found)
+
+
+def _placed(table: Table, r_m: NDArray[Any], devices: DeviceMap) -> Positions:
+    x_m, y_m, doppler_mps = table.values[0], table.values[1], table.values[2]
     return Positions(
-        rows.t_ns, rows.ordered(rows.channel("pos_x_m")), rows.ordered(rows.channel("pos_y_m")),
-        rows.ordered(r_m.astype(np.float32)), rows.ordered(rows.channel("speed_dop_mps")),
-        rows.ordered(devices.rank[rows.device]), rows.begin,
-        frozen(np.empty((GIVEN_WIDTH, 0), np.float32)),
+        table.t_ns, x_m, y_m, frozen(r_m, np.float32), doppler_mps,
+        frozen(devices.rank[table.device]), table.begin, _NOTHING_GIVEN,
     )
 
 
-def motions_of(records: Sequence[TelemetryRecord], devices: DeviceMap, subjects: int) -> Motions:
+_NOTHING_GIVEN = frozen(np.empty((GIVEN_WIDTH, 0), np.float32))
+
+
+def _merged(parts: Sequence[Positions]) -> Positions:
+    """Tables of two kinds as one; at equal times rows of the first go first."""
+    t_ns = np.concatenate([part.t_ns for part in parts])
+    owner = np.concatenate([
+        np.repeat(np.arange(len(part.begin) - 1), np.diff(part.begin)) for part in parts
+    ])
+    order = np.lexsort((t_ns, owner))
+    x_m, y_m, r_m, doppler_mps, rank = (
+        frozen(np.concatenate(column)[order])
+        for column in zip(*(part[1:6] for part in parts), strict=True)
+    )
+    begin = frozen(np.sum([part.begin for part in parts], axis=0))
+    return Positions(
+        frozen(t_ns[order]), x_m, y_m, r_m, doppler_mps, rank, begin, _NOTHING_GIVEN
+    )
+
+
+def motions_of(
+    records: Sequence[TelemetryRecord], subject_of: NDArray[np.int32], subjects: int
+) -> Motions:
     """Motion rows of persons."""
-    rows = Gatherer(records, (Kind.IMU,), devices, subjects)
-    names = KINDS[Kind.IMU].names
-    wanted = [*range(6), names.index("load_au"), names.index("peak_mps2")]
-    wanted.append(names.index("load_flat_au"))
-    values = np.empty((len(wanted), len(rows.t_ns)), np.float32)
-    for at, channel in enumerate(wanted):
-        if rows.sizes[0]:
-            column = rows.values[0][channel]
-            values[at] = column if rows.order is None else column[rows.order]
-    return Motions(rows.t_ns, frozen(values), rows.begin)
+    names = (*KINDS[Kind.IMU].names[:6], *_MOTION)
+    table = table_of(records, Kind.IMU, names, subject_of, subjects)
+    return Motions(table.t_ns, table.values, table.begin)
 
 
-def hearts_of(records: Sequence[TelemetryRecord], devices: DeviceMap, subjects: int) -> Hearts:
+def hearts_of(
+    records: Sequence[TelemetryRecord], subject_of: NDArray[np.int32], subjects: int
+) -> Hearts:
     """Heart rates; 0 (no rate) while the strap says that it has no contact."""
-    rows = Gatherer(records, (Kind.HEART,), devices, subjects)
-    rate = np.where(rows.channel("contact") < 0.5, np.float32(0.0), rows.channel("hr_bpm"))
-    return Hearts(
-        rows.t_ns, rows.ordered(rate.astype(np.float32)), rows.begin,
-        rows.ordered(rows.channel("rr_ms")),
-    )
+    table = table_of(records, Kind.HEART, _HEART, subject_of, subjects)
+    hr_bpm, rr_ms, contact = table.values
+    rate = np.where(contact < 0.5, np.float32(0.0), hr_bpm)
+    return Hearts(table.t_ns, frozen(rate, np.float32), table.begin, rr_ms)
 
 
-def boots_of(records: Sequence[TelemetryRecord], devices: DeviceMap, subjects: int) -> Boots:
+def boots_of(
+    records: Sequence[TelemetryRecord], devices: DeviceMap, subject_of: NDArray[np.int32],
+    subjects: int,
+) -> Boots:
     """Foot sensors of persons."""
-    rows = Gatherer(records, (Kind.BOOT,), devices, subjects)
-    values = np.empty((6, len(rows.t_ns)), np.float32)
-    if rows.sizes[0]:
-        for channel in range(6):
-            values[channel] = rows.ordered(rows.values[0][channel])
-    side = rows.ordered(devices.side[rows.device])
-    return Boots(rows.t_ns, frozen(values), side, rows.begin)
+    names = KINDS[Kind.BOOT].names[:6]
+    table = table_of(records, Kind.BOOT, names, subject_of, subjects)
+    return Boots(table.t_ns, table.values, frozen(devices.side[table.device]), table.begin)
 
 
 def fixes_of(records: Sequence[TelemetryRecord], devices: DeviceMap, subjects: int) -> Fixes:
     """Ball positions."""
-    rows = Gatherer(records, (Kind.BALL_POS,), devices, subjects)
-    x, y, z = (rows.ordered(rows.channel(f"pos_{axis}_m")) for axis in "xyz")
-    in_play, spin = (rows.ordered(rows.channel(name)) for name in ("in_play", "spin_radps"))
-    return Fixes(rows.t_ns, x, y, z, in_play, rows.begin, spin)
+    table = table_of(records, Kind.BALL_POS, _FIX, devices.subject, subjects)
+    x_m, y_m, z_m, in_play, spin_radps = table.values
+    return Fixes(table.t_ns, x_m, y_m, z_m, in_play, table.begin, spin_radps)
 
 
-def knocks_of(records: Sequence[TelemetryRecord], devices: DeviceMap, subjects: int) -> Knocks:
+def knocks_of(
+    records: Sequence[TelemetryRecord], subject_of: NDArray[np.int32], subjects: int
+) -> Knocks:
     """The ball's own sensor."""
-    rows = Gatherer(records, (Kind.BALL_IMU,), devices, subjects)
-    x, y, z = (rows.channel(f"acc_{axis}_mps2") for axis in "xyz")
-    size = np.fmax(np.sqrt(x * x + y * y + z * z), rows.channel("peak_mps2"))
-    return Knocks(
-        rows.t_ns, rows.ordered(size.astype(np.float32)), rows.ordered(rows.channel("clip")),
-        rows.begin,
-    )
+    table = table_of(records, Kind.BALL_IMU, _KNOCK, subject_of, subjects)
+    x, y, z, peak, clip = table.values
+    size = np.fmax(np.sqrt(x * x + y * y + z * z), peak)
+    return Knocks(table.t_ns, frozen(size, np.float32), clip, table.begin)

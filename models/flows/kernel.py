@@ -70,13 +70,14 @@ class FlowKernel:
         persons = rows[self._params[rows, L.P_PERSON] > 0.0]
         balls = rows[self._is_ball[rows]]
         whole = (records, self._devices, self._count)
+        mine = (self._devices.only(rows), self._count)
         positions = course if course is not None else inputs.positions_of(*whole)
         fixes = inputs.fixes_of(*whole)
         end_ns, final = records[-1].t_to_ns, records[-1].final
         out = self._fresh(records, len(rows))
         if persons.size:
-            motions, hearts = inputs.motions_of(*whole), inputs.hearts_of(*whole)
-            boots = inputs.boots_of(*whole)
+            motions, hearts = inputs.motions_of(records, *mine), inputs.hearts_of(records, *mine)
+            boots = inputs.boots_of(records, self._devices, *mine)
             done, grown = 0, 1
             while done < persons.size:
                 reached = walk_persons(
@@ -88,7 +89,7 @@ class FlowKernel:
                     out = self._larger(out, records, len(rows), grown)
                 done = reached
         if balls.size:
-            knocks = inputs.knocks_of(*whole)
+            knocks = inputs.knocks_of(records, *mine)
             for row in balls.tolist():
                 grown = 1
                 while not walk_ball(

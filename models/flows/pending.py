@@ -116,6 +116,7 @@ class Backlog:
     def __init__(self, config: PendingConfig | None = None) -> None:
         self.config = config or PendingConfig()
         self._lanes: list[_Lane] = []
+        self._lane_by: dict[int, _Lane] = {}
         self._made = 0
         self._hot: frozenset[int] = frozenset()
         self._hot_as_of = -1
@@ -129,12 +130,12 @@ class Backlog:
         """Take in flows: subject -> the offset that it wants next."""
         # Rearmost first, so that one lane serves all whose snapshots lie close together.
         for subject, offset in sorted(offsets.items(), key=lambda item: (item[1], item[0])):
-            assert self._lane_of(subject) is None, subject
+            assert subject not in self._lane_by, subject
             self._join(subject, offset)
 
     def remove(self, subject: int) -> None:
         """Forget a flow; unknown ones are no fault."""
-        lane = self._lane_of(subject)
+        lane = self._lane_by.pop(subject, None)
         self._in_flight.discard(subject)
         self._pinned.pop(subject, None)
         if lane is not None:
@@ -186,14 +187,15 @@ class Backlog:
 
     # -- work --------------------------------------------------------------------------------------
 
-    def next_work(self) -> Work | None:
-        """The batch to do now, or None; its flows are in flight until `done` or `remove`."""
+    def next_work(self, only_hot: bool = False) -> Work | None:
+        """The batch to do now, or None; its flows are in flight until `done` or `remove`.
+        only_hot: nothing that is not for hot flows, and no turn for the calm ones in between."""
         hot, calm = self._groups()
         work: Work | None = None
-        if hot and (not calm or self._hot_in_a_row < self.config.hot_run):
+        if hot and (only_hot or not calm or self._hot_in_a_row < self.config.hot_run):
             work = self._hot_work(hot, calm)
             self._hot_in_a_row += 1
-        elif calm:
+        elif calm and not only_hot:
             work = self._calm_work(calm)
             self._hot_in_a_row = 0
         if work is not None:
@@ -202,21 +204,22 @@ class Backlog:
 
     def done(self, work: Work) -> None:
         """`work` was done: its flows (those that are still here) want what follows."""
+        next_offset = work.next_offset
+        self._in_flight.difference_update(work.subjects)
         for subject in work.subjects:
-            self._in_flight.discard(subject)
-            lane = self._lane_of(subject)
+            lane = self._lane_by.get(subject)
             if lane is not None:
-                lane.progress[subject] = max(lane.progress[subject], work.next_offset)
+                lane.progress[subject] = max(lane.progress[subject], next_offset)
         self._tidy()
 
     def ages_ns(self, now_ns: int) -> dict[Priority, int]:
         """Age of the oldest record that waits for a flow of each class; 0 when none waits."""
         hot, ages = self.hot(), {Priority.HOT: 0, Priority.CALM: 0}
         for lane in self._lanes:
-            for subject, offset in lane.progress.items():
-                index = lane.index(offset)
+            for priority in Priority:
+                mine = [o for s, o in lane.progress.items() if (s in hot) == (priority == "hot")]
+                index = lane.index(min(mine)) if mine else len(lane.held)
                 if index < len(lane.held):
-                    priority = Priority.HOT if subject in hot else Priority.CALM
                     age_ns = now_ns - lane.held[index].t_append_ns
                     ages[priority] = max(ages[priority], age_ns)
         return ages
@@ -240,14 +243,16 @@ class Backlog:
         hot = self.hot()
         found: dict[tuple[bool, int, int], _Group] = {}
         for lane in self._lanes:
+            places: dict[int, int] = {}
             for subject, offset in lane.progress.items():
-                if subject in self._in_flight:
-                    continue
-                index = lane.index(offset)
-                if index < len(lane.held):
+                if offset not in places:
+                    places[offset] = lane.index(offset)
+                index = places[offset]
+                if index < len(lane.held) and subject not in self._in_flight:
                     key = (subject in hot, lane.number, index)
-                    group = found.setdefault(key, _Group(lane, index))
-                    group.subjects.append(subject)
+                    if key not in found:
+                        found[key] = _Group(lane, index)
+                    found[key].subjects.append(subject)
         ordered = sorted(found.items(), key=lambda item: (item[1].waits_since_ns, item[0]))
         return [g for key, g in ordered if key[0]], [g for key, g in ordered if not key[0]]
 
@@ -267,20 +272,21 @@ class Backlog:
         end = min([group.index + self.config.calm_batch, len(group.lane.held), *ends])
         return group.work(group.subjects, end, Priority.CALM)
 
-    def _lane_of(self, subject: int) -> _Lane | None:
-        return next((lane for lane in self._lanes if subject in lane.progress), None)
+    def _put(self, subject: int, lane: _Lane, offset: int) -> None:
+        lane.progress[subject] = offset
+        self._lane_by[subject] = lane
 
     def _join(self, subject: int, offset: int) -> None:
         ahead = self.config.max_records
         fitting = [x for x in self._lanes if x.low <= offset <= x.next_offset + ahead]
         if fitting:
-            max(fitting, key=lambda lane: lane.next_offset).progress[subject] = offset
+            self._put(subject, max(fitting, key=lambda lane: lane.next_offset), offset)
         elif len(self._lanes) < self.config.max_lanes:
-            self._new_lane(offset).progress[subject] = offset
+            self._put(subject, self._new_lane(offset), offset)
         else:
             behind = [lane for lane in self._lanes if lane.next_offset <= offset]
             lane = max(behind, key=lambda x: x.next_offset) if behind else self._rewound(offset)
-            lane.progress[subject] = offset
+            self._put(subject, lane, offset)
 
     def _new_lane(self, offset: int) -> _Lane:
         self._made += 1
@@ -309,7 +315,7 @@ class Backlog:
             return
         front = self._new_lane(lane.next_offset)
         for subject in ahead:
-            front.progress[subject] = lane.progress.pop(subject)
+            self._put(subject, front, lane.progress.pop(subject))
 
     def _tidy(self) -> None:
         """Lead flows that have caught up back to the foremost lane; drop lanes without flows."""
@@ -318,7 +324,7 @@ class Backlog:
             for lane in self._lanes:
                 for subject, offset in list(lane.progress.items()):
                     if lane is not front and offset >= front.low and subject not in self._in_flight:
-                        front.progress[subject] = lane.progress.pop(subject)
+                        self._put(subject, front, lane.progress.pop(subject))
             self._lanes = [lane for lane in self._lanes if lane.progress or lane is front]
         self._lanes = [lane for lane in self._lanes if lane.progress]
         for lane in self._lanes:

@@ -1,6 +1,7 @@
 """State rows of subjects on the 250 ms grid of event time, and their Arrow bytes."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from models.errors import SchemaError
 from models.flows.config import ALGO_VERSION, FlowConfig
 from models.flows.limits import Limits
+from models.flows.state_wire import HeadCache, LazyBatch, to_stream
 
 WHOLE = ("fatigue_level", "poss_team", "poss_subject", "hr_flag")
 
@@ -48,9 +50,29 @@ def is_whole(name: str) -> bool:
     return name.endswith("_n") or name in WHOLE
 
 
-def encode_states(rows: StateRows, subject_ids: list[str], match_id: str = "") -> bytes:
+def encode_states(
+    rows: StateRows, subject_ids: Sequence[str], match_id: str = "", heads: HeadCache | None = None
+) -> bytes:
     """Arrow IPC stream: t_ns, subject_id, status, the columns; for a ball `poss_subject_id` too.
-    `subject_ids[row]` names roster subject `row`; the schema's metadata names the match."""
+    `subject_ids[row]` names roster subject `row`; the schema's metadata names the match. With
+    `heads`, which is then for these subjects and this match only, the same bytes come sooner."""
+    if heads is None or not len(rows):
+        return to_stream(_batch(rows, subject_ids, match_id))
+    said = np.frombuffer(rows.status.encode() * len(rows), np.uint8)
+    ends = np.arange(0, len(said) + 1, len(rows.status), dtype=np.int32)
+    buffers = [rows.t_ns, rows.subject, ends, said, *rows.columns.values()]
+    owned = 0
+    if "poss_subject" in rows.columns:
+        known = rows.columns["poss_subject"] >= 0
+        owned = int(np.count_nonzero(known))
+        # Arrow leaves the bits of validity out where nothing is null.
+        buffers += [np.packbits(known, bitorder="little")] if owned < len(rows) else []
+        buffers.append(rows.columns["poss_subject"])
+    lazy = LazyBatch(buffers, lambda: _batch(rows, subject_ids, match_id), rows.metadata)
+    return heads.write((len(rows), rows.final, owned, tuple(rows.columns)), lazy)
+
+
+def _batch(rows: StateRows, subject_ids: Sequence[str], match_id: str) -> pa.RecordBatch:
     names = pa.array(subject_ids, pa.string())
     arrays: dict[str, pa.Array] = {
         "t_ns": pa.array(rows.t_ns, pa.int64()),
@@ -68,11 +90,7 @@ def encode_states(rows: StateRows, subject_ids: list[str], match_id: str = "") -
     if match_id:
         metadata["match_id"] = match_id
     batch = pa.RecordBatch.from_arrays(list(arrays.values()), names=list(arrays))
-    batch = batch.replace_schema_metadata(metadata)
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, batch.schema) as writer:
-        writer.write_batch(batch)
-    return sink.getvalue().to_pybytes()
+    return batch.replace_schema_metadata(metadata)
 
 
 def decode_states(payload: bytes) -> pa.Table:

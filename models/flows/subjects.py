@@ -71,6 +71,15 @@ class DeviceMap:
         for found in sources.values():
             for place, (_, _, row) in enumerate(sorted(found)):
                 rank[row] = place
+        self._count = len(roster.subjects)
         self.subject = frozen(subject)
         self.rank = frozen(rank)
         self.side = frozen(side)
+
+    def only(self, rows: NDArray[np.int64]) -> NDArray[np.int32]:
+        """`subject` with the devices of all but the subjects `rows` left out."""
+        chosen = np.zeros(self._count, np.bool_)
+        chosen[rows] = True
+        if chosen.all():
+            return self.subject
+        return frozen(np.where(chosen[self.subject], self.subject, -1), np.int32)

@@ -13,7 +13,8 @@ from actors.coordinator import Coordinator
 from actors.coordinator_ports import CoordinatorPorts
 from actors.coordinator_shell import CoordinatorShell, RayLauncher
 from actors.net_client import NetClient
-from actors.worker import Worker, WorkerPorts
+from actors.worker import Worker
+from actors.worker_ports import WorkerPorts
 from actors.worker_shell import snapshot_store
 from cluster.eventlog.open import open_log
 from cluster.names import COORDINATOR, RAY_NAMESPACE, worker_actor

@@ -12,7 +12,8 @@ from actors.coordinator import Coordinator
 from actors.coordinator_ports import CoordinatorConfig, CoordinatorPorts
 from actors.net_client import NetClient
 from actors.supervisor_shell import judge_stats
-from actors.worker import CoordinatorAwayError, Worker, WorkerConfig, WorkerPorts
+from actors.worker import Worker
+from actors.worker_ports import CoordinatorAwayError, WorkerConfig, WorkerPorts
 from models.flows.pending import PendingConfig
 from models.policies.assignment import AssignmentConfig
 from models.policies.ownership import Assignment, WorkerReport

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 from actors.coordinator import Coordinator
 from actors.coordinator_ports import CoordinatorConfig, CoordinatorPorts
 from actors.net_client import NetClient
-from actors.worker import CoordinatorAwayError, Worker, WorkerConfig, WorkerPorts
+from actors.worker import Worker
+from actors.worker_ports import CoordinatorAwayError, WorkerConfig, WorkerPorts
 from actors.worker_venue import Kernel
 from models.events.envelope import from_cloudevent
 from models.policies.assignment import AssignmentConfig

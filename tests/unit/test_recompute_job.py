@@ -127,7 +127,7 @@ def test_rows_of_nobody_whom_the_roster_knows_are_recomputed_once_and_publish_no
         replace(span, roster=replace(span.roster, devices=()))
         for span in matches_in(world.open_sqlite(Path(tree.data_dir)), world.VENUE)
     ]
-    monkeypatch.setattr(job, "matches_in", lambda *_: nobody)
+    monkeypatch.setattr(job, "match_in", lambda *_: nobody[0])
     storage = open_tier(tree.tiers.warm_url, tree)
     before = len(all_manifests(storage))
     assert recompute(tree, spread=spread_here) == []
@@ -231,6 +231,6 @@ def test_the_read_model_serves_what_stands_and_the_recomputed_finals(tree: Setti
 def test_a_match_without_a_roster_in_the_log_fails_alone_and_says_why(
     tree: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(job, "matches_in", lambda *_: [])
+    monkeypatch.setattr(job, "match_in", lambda *_: None)
     with pytest.raises(RollError, match="no roster"):
         recompute(tree, spread=spread_here)

@@ -6,8 +6,9 @@ from dataclasses import replace
 import pytest
 
 from actors.net_client import NetClient, NetConfig
-from actors.worker import Worker, WorkerConfig, WorkerPorts, next_incarnation
+from actors.worker import Worker, next_incarnation
 from actors.worker_outbox import Outbox
+from actors.worker_ports import WorkerConfig, WorkerPorts
 from actors.worker_snapshots import FlowSnapshot, flow_key, flow_stream
 from cluster.eventlog.port import Record
 from models.errors import SchemaError
@@ -313,7 +314,7 @@ def test_a_flow_is_not_stored_while_its_windows_are_with_the_nets(bench: Bench) 
 
 
 def test_without_its_coordinator_a_worker_goes_on(bench: Bench) -> None:
-    from actors.worker import CoordinatorAwayError
+    from actors.worker_ports import CoordinatorAwayError
 
     bench.desk.grant((0,), 5)
     bench.turns(3)

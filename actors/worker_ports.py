@@ -1,0 +1,47 @@
+"""What a worker is given: its settings, its ports, and how it reaches the coordinator."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from actors.net_client import NetClient
+from actors.worker_snapshots import SnapshotPort
+from actors.worker_venue import Kernel
+from cluster.eventlog.port import EventLog
+from models.errors import TouchlineError
+from models.flows.pending import PendingConfig
+from models.policies.ownership import Assignment, WorkerReport
+from models.telemetry.roster import Roster
+
+
+class CoordinatorPort(Protocol):
+    """How a worker reaches the coordinator; every call may raise CoordinatorAwayError."""
+
+    def register(self, worker_id: int, incarnation: int) -> Assignment: ...
+
+    def heartbeat(self, worker_id: int, report: WorkerReport) -> Assignment: ...
+
+
+class CoordinatorAwayError(TouchlineError):
+    """The coordinator did not answer; it is asked again with the next beat."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerConfig:
+    """`budget_ns`: after so long a turn appends what it has, whatever else waits."""
+
+    snapshot_ns: int = 5_000_000_000
+    budget_ns: int = 20_000_000
+    pending: PendingConfig = field(default_factory=PendingConfig)
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerPorts:
+    """What a worker needs from outside. `clock_ns` is wall clock."""
+
+    log: EventLog
+    snapshots: SnapshotPort
+    coordinator: CoordinatorPort
+    nets: NetClient
+    make_kernel: Callable[[Roster], Kernel]
+    clock_ns: Callable[[], int]

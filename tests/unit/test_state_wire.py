@@ -1,0 +1,67 @@
+"""The remembered head of state batches: what comes of it is what pyarrow would have written."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models.flows import layout as L  # noqa: N812
+from models.flows import state_wire
+from models.flows.state_wire import HeadCache
+from models.flows.states import StateRows, decode_states, encode_states, is_whole
+
+IDS = [f"athlete-{row}" for row in range(7)]
+
+
+def rows_of(
+    names: tuple[str, ...], count: int, seed: int, final: bool, metadata: dict[str, object]
+) -> StateRows:
+    """`count` rows of noise, NaN here and there."""
+    draw = np.random.default_rng(seed)
+    columns = {}
+    for name in names:
+        values = draw.normal(size=count)
+        values[draw.random(count) < 0.2] = np.nan
+        columns[name] = draw.integers(-1, 7, count).astype(np.int32) if is_whole(name) else values
+    subject = draw.integers(0, len(IDS), count).astype(np.int32)
+    t_ns = draw.integers(0, 1 << 60, count)
+    return StateRows(t_ns, subject, columns, final, metadata)
+
+
+@given(
+    batches=st.lists(
+        st.tuples(st.booleans(), st.integers(0, 40), st.integers(0, 9), st.booleans(),
+                  st.booleans()),
+        min_size=1, max_size=12,
+    )
+)
+def test_the_bytes_are_those_of_pyarrow_whatever_was_written_before(
+    batches: list[tuple[bool, int, int, bool, bool]],
+) -> None:
+    heads, abouts = HeadCache(), ({"algo_version": "a-1"}, {"algo_version": "b-2", "own": 1})
+    for ball, count, seed, final, other in batches:
+        names = L.BALL_COLUMNS if ball else L.PERSON_COLUMNS
+        rows = rows_of(names, count, seed, final, abouts[other])
+        found = encode_states(rows, IDS, "m", heads)
+        assert found == encode_states(rows, IDS, "m")
+        assert decode_states(found).num_rows == count
+
+
+def test_the_second_batch_of_a_sort_is_not_built_by_pyarrow(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    heads, about = HeadCache(), {"algo_version": "a-1"}
+    for names in (L.PERSON_COLUMNS, L.BALL_COLUMNS):
+        rows = rows_of(names, 5, 1, False, about)
+        wanted = encode_states(rows, IDS, "m", heads)
+        with monkeypatch.context() as patch:
+            patch.setattr(state_wire, "to_stream", lambda _: pytest.fail("built again"))
+            assert encode_states(rows, IDS, "m", heads) == wanted
+
+
+def test_what_is_remembered_is_bounded() -> None:
+    heads, about = HeadCache(), {"algo_version": "a-1"}
+    for count in range(1, state_wire.MOST_HEADS + 20):
+        rows = rows_of(("distance_m", "sprint_n"), count, count, False, about)
+        assert encode_states(rows, IDS, "m", heads) == encode_states(rows, IDS, "m")
+        assert len(heads._heads) <= state_wire.MOST_HEADS

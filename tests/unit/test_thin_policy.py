@@ -1,0 +1,100 @@
+"""When calm flows are thinned further, and when the way back is tried."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models.policies.thinning import ThinConfig, ThinPolicy, ThinReason
+
+STEP_NS = 500_000_000
+
+
+class Played:
+    """A policy that is asked every half second."""
+
+    def __init__(self, policy: ThinPolicy) -> None:
+        self.policy, self.turns = policy, 0
+
+    def play(self, waits_s: list[float]) -> list[tuple[int, str]]:
+        """(level, reason) of each decision."""
+        found = []
+        for wait_s in waits_s:
+            self.turns += 1
+            decided = self.policy.decide(self.turns * STEP_NS, wait_s, 0.0)
+            found.append((decided.level, str(decided.reason)))
+        return found
+
+    def until_a_change(self) -> int:
+        """Turns without a wait until the level changes."""
+        level, begin = self.policy.level, self.turns
+        while self.policy.level == level:
+            self.play([0.0])
+        return self.turns - begin
+
+
+def test_calm_flows_wait_before_they_are_thinned() -> None:
+    played = Played(ThinPolicy())
+    assert played.play([0.2, 0.6, 0.9, 1.0]) == [(0, "steady")] * 4
+    assert played.play([1.1]) == [(1, "calm_waits")]
+
+
+def test_a_wait_that_grows_goes_up_a_level_a_second_and_no_further_than_the_most() -> None:
+    levels = [level for level, _ in Played(ThinPolicy()).play([1.2 + 0.1 * n for n in range(12)])]
+    assert levels == [1, 1, 2, 2, 3, 3, 3, 3, 3, 3, 3, 3]
+
+
+def test_a_wait_that_gets_shorter_is_left_to_do_so() -> None:
+    played = Played(ThinPolicy())
+    played.play([3.0, 3.1, 3.2])
+    assert played.policy.level == 2
+    assert {level for level, _ in played.play([3.0, 2.6, 2.1, 1.7, 1.2])} == {2}
+
+
+def test_hot_flows_that_wait_are_a_reason_of_their_own() -> None:
+    decided = ThinPolicy().decide(STEP_NS, 0.0, 0.8)
+    assert (decided.level, decided.reason) == (1, ThinReason.HOT_WAITS)
+
+
+def test_a_forecast_thins_by_one_level_ahead_of_any_wait() -> None:
+    policy = ThinPolicy()
+    found = [policy.decide(n * STEP_NS, 0.0, 0.0, ahead=True) for n in range(1, 6)]
+    assert [(one.level, one.reason) for one in found[:2]] == [
+        (1, ThinReason.AHEAD), (1, ThinReason.STEADY)
+    ]
+    assert policy.level == 1
+
+
+def test_the_way_back_is_tried_level_by_level_and_ends_at_none() -> None:
+    found = Played(ThinPolicy(level=2)).play([0.0] * 25)
+    assert [level for level, _ in found] == [2] * 10 + [1] * 10 + [0] * 5
+    assert [reason for _, reason in found if reason != "steady"] == ["wait_is_over"] * 2
+
+
+def test_a_trial_that_fails_makes_the_next_one_wait_twice_as_long() -> None:
+    played = Played(ThinPolicy(level=2))
+    assert played.until_a_change() == 11
+    played.play([1.5, 1.6, 1.7])
+    assert played.policy.level == 2
+    assert played.until_a_change() == 21
+    played.play([1.5, 1.6, 1.7])
+    assert played.until_a_change() == 41
+
+
+def test_zero_levels_switch_it_off() -> None:
+    played = Played(ThinPolicy(ThinConfig(most=0), level=3))
+    assert played.play([9.0] * 9) == [(0, "steady")] * 9
+
+
+@given(st.lists(st.tuples(st.floats(0, 20), st.floats(0, 3), st.booleans()), max_size=200))
+def test_levels_stay_in_bounds_move_by_one_and_never_twice_within_a_step(
+    signals: list[tuple[float, float, bool]],
+) -> None:
+    policy, config = ThinPolicy(), ThinConfig()
+    before, moved_at = 0, -100
+    for n, (calm_s, hot_s, ahead) in enumerate(signals):
+        decided = policy.decide(n * STEP_NS, calm_s, hot_s, ahead)
+        assert 0 <= decided.level <= config.most
+        if decided.level != before:
+            assert abs(decided.level - before) == 1
+            assert (n - moved_at) * STEP_NS >= config.step_s * 1e9
+            assert decided.reason != ThinReason.STEADY
+            before, moved_at = decided.level, n
