@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from models.edge.standing import OrderAnswer
 from models.edge.tables import KIND_LIST
 from models.edge.vitals import HEALTH_FEATURES
 from models.errors import SchemaError
@@ -60,13 +61,14 @@ class DeviceHealthRows:
 @dataclass(frozen=True, slots=True)
 class EdgeEffects:
     """records 0 or 1 telemetry records; verdicts per kind (n,) uint8 aligned with the batch's rows:
-    the ingest stage's `Reason`, 0 = accepted."""
+    the ingest stage's `Reason`, 0 = accepted; orders what became of orders."""
 
     records: list[TelemetryRecord] = field(default_factory=list)
     rejected: list[RejectedRows] = field(default_factory=list)
     health: list[DeviceHealthRows] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     verdicts: dict[Kind, NDArray[np.uint8]] = field(default_factory=dict)
+    orders: list[OrderAnswer] = field(default_factory=list)
 
 
 def encode_health(rows: DeviceHealthRows, device_ids: list[str]) -> bytes:

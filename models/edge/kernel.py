@@ -22,6 +22,7 @@ from models.edge.intensity import HOT, SCORE, SEEN
 from models.edge.normalise import Normaliser
 from models.edge.rows import Rows, in_order, join_rows, named_rows, rows_named, split_rows
 from models.edge.sequence import lost_of
+from models.edge.standing import StandingOrders
 from models.edge.state import FIRST_REASON, FORWARDED, IN, PRE_ROLL, THINNED, EdgeState
 from models.edge.stretch import MAX_STRETCH_NS, Outcome, ReleaseStage
 from models.edge.tables import KIND_CODE, KIND_LIST, Tables
@@ -48,6 +49,10 @@ class EdgeKernel:
         self._state = EdgeState(self.tables)
         self._stage = ReleaseStage(self.tables, self.config, self._state)
         self._normaliser = Normaliser(roster, self.config)
+        self.orders = StandingOrders(
+            self.tables, roster.match_id, self.config.tick_ns, self._state.orders,
+            self._state.thin.live,
+        )
         self._pending: dict[Kind, Rows] = {}
         self._late: dict[Kind, list[Rows]] = {}
         self._refused: dict[str, int] = {}
@@ -61,6 +66,8 @@ class EdgeKernel:
         """Take one raw batch; everything that follows from it. Bad data never raises."""
         effects = EdgeEffects()
         clock_ns = max(self._clock_ns, batch.now_ns)
+        if batch.orders or batch.unread:
+            self.orders.take(batch.orders, batch.unread, clock_ns)
         for kind in KIND_LIST:
             block = batch.blocks.get(kind)
             if block is not None:
@@ -75,6 +82,9 @@ class EdgeKernel:
         begin_ns = self._edge_ns
         self._release(upto_ns, outcome)
         self._bound(effects)
+        if batch.end:
+            self.orders.close()
+        effects.orders.extend(self.orders.take_answers())
         moved = self._edge_ns > begin_ns
         self._seal(outcome, effects, moved, batch.end)
         return effects
@@ -185,7 +195,8 @@ class EdgeKernel:
         longest_ns = max(MAX_STRETCH_NS // tick_ns, 1) * tick_ns
         while self._edge_ns < upto_ns:
             begin_ns = self._edge_ns
-            end_ns = min(upto_ns, begin_ns + longest_ns)
+            self.orders.apply(begin_ns)
+            end_ns = min(upto_ns, begin_ns + longest_ns, self.orders.next_ns())
             if oldest_ns < 0 or oldest_ns >= end_ns:
                 quiet_ns = self._newest_ns + self.config.quiet_bound_ns
                 quiet_ns += -quiet_ns % tick_ns
@@ -288,6 +299,7 @@ class EdgeKernel:
             "event_seq": self._event_seq, "clock_ns": self._clock_ns, "edge_ns": self._edge_ns,
             "sealed_ns": self._sealed_ns, "newest_ns": self._newest_ns,
             "second_ns": self._stage.second_ns, "refused": self._refused,
+            "orders": self.orders.to_dict(),
         }
 
     def _load(self, scalars: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
@@ -296,6 +308,8 @@ class EdgeKernel:
         self._sealed_ns, self._newest_ns = int(scalars["sealed_ns"]), int(scalars["newest_ns"])
         self._stage.second_ns = int(scalars["second_ns"])
         self._refused = {str(label): int(n) for label, n in scalars["refused"].items()}
+        if "orders" in scalars:
+            self.orders.load(scalars["orders"])
         for kind in KIND_LIST:
             if f"pending/{kind}/device" in arrays:
                 self._pending[kind] = rows_named(f"pending/{kind}", kind, arrays)

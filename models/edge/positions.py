@@ -50,6 +50,7 @@ MOVING_MPS2: Final = 3.0
 RING: Final = 32
 RING_GAP_NS: Final = 500_000_000
 SLOPE_N: Final = 6
+LINE_S: Final = 0.4
 _STUCK: Final = int(Flag.STUCK)
 _REPAIRED: Final = int(Flag.SPIKE_REPAIRED)
 _NLOS: Final = int(Flag.NLOS)
@@ -220,8 +221,8 @@ def _line_end(
 
 @njit(cache=True)
 def _lines(
-    values: NDArray[np.float32], i: Whole, row: Whole, t_ns: Whole, merge: Whole, layout: Layout,
-    state: PositionState, motion: Motion,
+    values: NDArray[np.float32], i: Whole, row: Whole, t_ns: Whole, merge: Whole, rate: float,
+    layout: Layout, state: PositionState, motion: Motion,
 ) -> None:
     """Put the place into the ring; smooth place for thinning, and velocity of the ball."""
     memory = state.memory[row]
@@ -239,7 +240,9 @@ def _lines(
     have = newest + 1 if newest + 1 < RING else RING
     if merge > 1:
         for axis in range(3):
-            n = int(min(4 * int(merge), have))
+            n = min(4 * int(merge), have)
+            # Over a longer time than that nobody walks along a line.
+            n = max(min(n, int(LINE_S * rate)), min(4, have))
             motion.smooth[axis, i] = _line_end(state, row, axis, n, newest)[0]
     if layout.person == 0 and have >= 3:
         n = min(SLOPE_N, have)
@@ -313,7 +316,7 @@ def _pass(
                 earned |= _REPAIRED
                 cell[second, row, grid.SPIKES] += 1.0
         if layout.person == 0 or merges[row] > 1:
-            _lines(values, i, row, t, merges[row], layout, state, motion)
+            _lines(values, i, row, t, merges[row], rate[row], layout, state, motion)
         flags[i] |= earned
         place = float(values[0, i]) + float(values[1, i])
         restart = gap_ns > RING_GAP_NS or gap_ns <= 0

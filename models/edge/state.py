@@ -17,6 +17,7 @@ from models.edge.movement import new_movement
 from models.edge.positions import new_positions
 from models.edge.scalars import new_scalars
 from models.edge.sequence import new_counters
+from models.edge.standing import new_orders
 from models.edge.tables import KIND_LIST, Tables
 from models.edge.thinning import new_thinning
 from models.edge.timeline import new_timeline
@@ -30,7 +31,7 @@ FIRST_REASON: Final = 4
 TALLY_WIDTH: Final = FIRST_REASON + len(Reason)
 _GROUPS: Final = (
     "counters", "inertial", "positions", "scalars", "vitals", "timeline", "flows", "truth", "thin",
-    "open",
+    "open", "orders",
 )
 _SINGLES: Final = ("clocks", "track", "movement", "tallies")
 
@@ -52,6 +53,7 @@ class EdgeState:
         self.flows = new_flows(subjects)
         self.truth = new_truth(devices, subjects)
         self.thin = new_thinning(devices)
+        self.orders = new_orders(devices, subjects)
         self.open: OpenSecond = open_second(devices, subjects, groups)
         self.tallies = np.zeros((len(KIND_LIST), TALLY_WIDTH), np.int64)
 
@@ -62,6 +64,8 @@ class EdgeState:
     def load(self, arrays: dict[str, NDArray[Any]]) -> None:
         """Take over the arrays of a snapshot. Raises KeyError or ValueError if they do not fit."""
         for name, mine in self._named():
+            if name.startswith("orders.") and name not in arrays:
+                continue  # made before there were orders
             theirs = arrays[name]
             if theirs.shape != mine.shape or theirs.dtype != mine.dtype:
                 raise ValueError(f"{name}: {theirs.dtype} {theirs.shape} for {mine.shape}")

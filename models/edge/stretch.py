@@ -21,8 +21,9 @@ from models.edge.positions import Motion, layout_of, pass_positions
 from models.edge.preroll import PreRoll
 from models.edge.rows import Rows
 from models.edge.scalars import note_health, pass_scalars, roll_batteries
+from models.edge.standing import LEVEL, keep_whole, thinned_ever
 from models.edge.state import FIRST_REASON, FORWARDED, PRE_ROLL, THINNED, EdgeState
-from models.edge.tables import INERTIAL, KIND_CODE, POSITIONS, SCALARS, Tables
+from models.edge.tables import INERTIAL, KIND_CODE, LEVELS, POSITIONS, SCALARS, Streams, Tables
 from models.edge.thinning import (
     WHOLE,
     plan_rows,
@@ -55,17 +56,15 @@ class ReleaseStage:
     def __init__(self, tables: Tables, config: EdgeConfig, state: EdgeState) -> None:
         self.tables, self.config, self.state = tables, config, state
         self.second_ns = 0
-        streams = tables.streams
         self._load_sections = load_sections(tables)
         self._thin_sections = thin_sections(tables)
         self._flow_rule = flow_rule(tables.roster, tables, config)
         self._rules = {kind: rule_of(kind, config) for kind in INERTIAL}
         self._layouts = {kind: layout_of(kind, config) for kind in POSITIONS}
-        thinned = {
-            kind for kind in (*INERTIAL, *POSITIONS)
-            if (streams.merge[streams.kind == KIND_CODE[kind]] > 1).any()
-        }
+        self._always = _thinned_kinds(tables, 0)
+        thinned = _thinned_kinds(tables, LEVELS - 1)
         self.memory = {kind: PreRoll(config.pre_roll_ns) for kind in KINDS if kind in thinned}
+        streams = tables.streams
         health = streams.group[streams.kind == KIND_CODE[Kind.HEALTH]]
         self._speaks = np.isin(streams.group, health)
 
@@ -76,7 +75,7 @@ class ReleaseStage:
 
     def run(self, sets: dict[Kind, Rows], begin_ns: int, end_ns: int, out: Outcome) -> None:
         """All rows of [begin_ns, end_ns), whole ticks, by kind and in order of work."""
-        state, streams = self.state, self.tables.streams
+        state, streams = self.state, self._streams()
         cells = new_cells(state.open, begin_ns, end_ns, self.config.tick_ns, self.second_ns)
         whole_seconds = (end_ns - self.second_ns) // SECOND
         self._hear(sets, cells)
@@ -96,6 +95,7 @@ class ReleaseStage:
                 )
         findings = self._findings(cells, whole_seconds, out)
         heat = roll_intensity(cells, findings.suspect, self._flow_rule, state.flows)
+        keep_whole(state.orders, heat.whole, begin_ns, self.config.tick_ns)
         for kind, rows in sets.items():
             self._send(kind, rows, motions.get(kind), cells, heat, out)
         self._remember(cells, heat, end_ns, out)
@@ -111,8 +111,12 @@ class ReleaseStage:
             note_health(rows.take(~self._speaks[rows.device]), streams, cells)
         roll_batteries(cells, self.state.vitals.health)
 
+    def _streams(self) -> Streams:
+        """At the level of thinning that is ordered now."""
+        return self.tables.levels[self.state.orders.thin[LEVEL]]
+
     def _positions(self, sets: dict[Kind, Rows], cells: Cells) -> dict[Kind, Motion]:
-        state, streams = self.state, self.tables.streams
+        state, streams = self.state, self._streams()
         present: dict[Kind, Rows] = {kind: sets[kind] for kind in POSITIONS if kind in sets}
         motions: dict[Kind, Motion] = {
             kind: pass_positions(
@@ -121,7 +125,9 @@ class ReleaseStage:
             for kind, rows in present.items()
         }
         if self.tables.many_sources and present:
-            choose_truth(present, motions, streams, state.truth)
+            choose_truth(
+                present, motions, streams, state.truth, state.orders.demoted_until
+            )
         for kind, rows in present.items():
             in_play = KINDS[kind].index("in_play") if kind == Kind.BALL_POS else -1
             note_motion(rows, motions[kind], in_play, streams, cells)
@@ -153,12 +159,13 @@ class ReleaseStage:
     def _send(
         self, kind: Kind, rows: Rows, motion: Motion | None, cells: Cells, heat: Heat, out: Outcome
     ) -> None:
-        state, streams = self.state, self.tables.streams
+        state, streams = self.state, self._streams()
         tally = state.tallies[KIND_CODE[kind]]
-        if kind in self.memory:
+        if kind in self._always or (kind in self.memory and thinned_ever(state.orders)):
             fate = plan_rows(rows, streams, cells, heat.whole, state.thin.waiting)
             if motion is None:
-                kept = thin_inertial(rows, fate, streams, self._thin_sections, state.thin)
+                sections = self._thin_sections[state.orders.thin[LEVEL]]
+                kept = thin_inertial(rows, fate, streams, sections, state.thin)
             else:
                 kept = thin_positions(rows, fate, motion.smooth, streams, state.thin.pending)
             self.memory[kind].keep(rows, (fate == WHOLE).astype(np.uint8))
@@ -193,3 +200,9 @@ class ReleaseStage:
             self.state.open = OpenSecond(*(part[seconds].copy() for part in parts))
         else:
             self.state.open = open_second(*(part.shape[1] for part in parts))
+
+
+def _thinned_kinds(tables: Tables, level: int) -> set[Kind]:
+    """Kinds of which some device is thinned at `level`."""
+    kinds = tables.streams.kind[tables.merges[level] > 1]
+    return {kind for kind in (*INERTIAL, *POSITIONS) if KIND_CODE[kind] in kinds}

@@ -22,6 +22,13 @@ INERTIAL: Final = (Kind.IMU, Kind.BALL_IMU, Kind.BOOT)
 POSITIONS: Final = (Kind.LPS, Kind.GNSS, Kind.BALL_POS)
 SCALARS: Final = tuple(kind for kind in KIND_LIST if kind not in INERTIAL + POSITIONS)
 MAX_MERGE: Final = 200
+INERTIAL_HZ: Final = (25.0, 10.0, 5.0)
+POSITION_HZ: Final = (10.0, 5.0, 4.0)
+"""Rates of calm athletes at thinning levels 1, 2, 3. Sums and peaks survive in merged rows at any
+rate, so what is given up is the shape of motion: 25 Hz still has the stride (under 3 Hz) and its
+impacts, 10 Hz the stride, 5 Hz neither. Positions of 10 and 5 Hz are what GNSS vests send; slower
+than 4 Hz, a lost one would make a gap that ends an effort (0.5 s)."""
+LEVELS: Final = 1 + len(INERTIAL_HZ)
 Whole = int | np.int64
 """A whole number in compiled code, whichever side made it."""
 
@@ -59,7 +66,8 @@ class Streams(NamedTuple):
 
 
 class Tables:
-    """`streams`; `groups` device ids; `subject_ball` (S,) int64; `ball` row of the ball or -1."""
+    """`streams`; `groups` device ids; `ball` row of the ball or -1. merges (LEVELS, D): `merge` at
+    each level of thinning; `levels` the streams with it, level 0 being `streams` itself."""
 
     def __init__(self, roster: Roster, config: EdgeConfig) -> None:
         self.roster = roster
@@ -72,6 +80,10 @@ class Tables:
         self.streams = _streams(roster, config, rows, set(balls))
         self.bit_words = int(4 * self.streams.words.sum())
         self.many_sources = bool(self.streams.shared.any())
+        self.merges = frozen(np.array(
+            [_merges(roster, config, self.streams, level) for level in range(LEVELS)], np.int64
+        ).reshape(LEVELS, self.device_n))
+        self.levels = tuple(self.streams._replace(merge=merge) for merge in self.merges)
 
 
 def _streams(
@@ -158,6 +170,20 @@ def _merge(device: Device, config: EdgeConfig) -> int:
     if not config.thin or device.kind not in targets:
         return 1
     return _ratio(_rate(device), targets[device.kind])
+
+
+def _merges(roster: Roster, config: EdgeConfig, streams: Streams, level: int) -> list[int]:
+    """`merge` of every device at `level`: balls, boots and hearts as always."""
+    targets = dict.fromkeys((Kind.LPS, Kind.GNSS), POSITION_HZ[level - 1])
+    targets[Kind.IMU] = INERTIAL_HZ[level - 1]
+    usual = streams.merge.tolist()
+    if level == 0 or not config.thin:
+        return usual
+    return [
+        max(merge, _ratio(_rate(device), targets[device.kind]))
+        if device.kind in targets and not ball else merge
+        for device, merge, ball in zip(roster.devices, usual, streams.ball.tolist(), strict=True)
+    ]
 
 
 def _shared(devices: tuple[Device, ...], subject: list[int], first: list[int]) -> list[int]:

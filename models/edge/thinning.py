@@ -5,6 +5,8 @@ Butterworth low-pass (fourth order, 0.4 of the new rate) before they are decimat
 the end point of a least-squares line over the last 4 m samples, a low-pass without lag at constant
 velocity. A merged row carries the PlayerLoad sum, the largest |acc| and the number of samples that
 it stands for, so that sums survive; the first full-rate row of a flow carries what was pending.
+An order may raise the level: calm athletes then go at lower rates still (`tables.INERTIAL_HZ`),
+through filters of those rates.
 """
 
 from typing import Final, NamedTuple
@@ -53,14 +55,15 @@ def new_thinning(device_n: int) -> ThinState:
     )
 
 
-def thin_sections(tables: Tables) -> NDArray[np.float64]:
-    """(D, SECTIONS, 5) anti-alias low-pass of each device that is thinned."""
-    streams = tables.streams
-    rows = [
-        butterworth(CUTOFF * rate / merge, rate) if merge > 1 else np.array(PASS_ALL)
-        for rate, merge in zip(streams.rate, streams.merge, strict=True)
+def thin_sections(tables: Tables) -> list[NDArray[np.float64]]:
+    """Per level (D, SECTIONS, 5): the anti-alias low-pass of each device that is thinned."""
+    return [
+        frozen(np.array([
+            butterworth(CUTOFF * rate / merge, rate) if merge > 1 else np.array(PASS_ALL)
+            for rate, merge in zip(tables.streams.rate, merges, strict=True)
+        ], np.float64).reshape(-1, SECTIONS, 5))
+        for merges in tables.merges
     ]
-    return frozen(np.array(rows or np.empty((0, 2, 5)), np.float64))
 
 
 def plan_rows(

@@ -3,8 +3,10 @@
 The best-ranked healthy stream wins; rows of the others are rejected as NOT_TRUTH_SOURCE. A stream
 is alive at t when it has sent a healthy row within the last `ALIVE_NS`. A dead truth is replaced at
 once by the best that is alive; a better one takes over when it has been alive for `TRUSTED_NS`
-without a break, so that a flapping source does not make the athlete jump. Rows are taken in order
-of time over all kinds, so the verdict does not depend on how the stream is cut.
+without a break, so that a flapping source does not make the athlete jump. One that is demoted by an
+order counts as worse than all that are not: it gives way, alive as it is, to another that has been
+alive for as long. Rows are taken in order of time over all kinds, so the verdict does not depend on
+how the stream is cut.
 """
 
 from collections.abc import Mapping
@@ -47,9 +49,13 @@ def new_truth(device_n: int, subject_n: int) -> TruthState:
 
 
 def choose_truth(
-    sets: Mapping[Kind, Rows], motions: Mapping[Kind, Motion], streams: Streams, state: TruthState
+    sets: Mapping[Kind, Rows], motions: Mapping[Kind, Motion], streams: Streams, state: TruthState,
+    demoted_until: NDArray[np.int64],
 ) -> None:
-    """Write NOT_TRUTH_SOURCE into the rows of shared subjects that are not to be believed."""
+    """Write NOT_TRUTH_SOURCE into the rows of shared subjects that are not to be believed.
+
+    demoted_until (D,) event time until which a device is passed over.
+    """
     device, t_ns, healthy, count, where = [], [], [], [], []
     for kind, rows in sets.items():
         index = np.flatnonzero((streams.shared[rows.device] == 1) & (rows.reason == 0))
@@ -65,7 +71,7 @@ def choose_truth(
     believed = np.zeros(len(devices), np.uint8)
     _choose(
         frozen(order, np.int64), frozen(devices), frozen(times),
-        frozen(np.concatenate(healthy)), streams, state, believed,
+        frozen(np.concatenate(healthy)), streams, state, frozen(demoted_until), believed,
     )
     begin = 0
     for rows, index in zip(sets.values(), where, strict=True):
@@ -75,21 +81,35 @@ def choose_truth(
 
 
 @njit(cache=True)
-def _best_alive(streams: Streams, state: TruthState, subject: int, t_ns: int) -> int:
+def _best_alive(
+    streams: Streams, state: TruthState, demoted_until: NDArray[np.int64], subject: int, t_ns: int
+) -> int:
     best = NOBODY
     for d in range(streams.subject.size):
         if streams.shared[d] == 1 and streams.subject[d] == subject:
             row = streams.first[d]
-            alive = t_ns - state.healthy_ns[row] <= ALIVE_NS
-            if alive and (best == NOBODY or streams.rank[row] < streams.rank[best]):
+            if t_ns - state.healthy_ns[row] > ALIVE_NS:
+                continue
+            if best == NOBODY or _is_better(streams, demoted_until, row, best, t_ns):
                 best = row
     return best
 
 
 @njit(cache=True)
+def _is_better(
+    streams: Streams, demoted_until: NDArray[np.int64], row: int, than: int, t_ns: int
+) -> bool:
+    passed_over, other = t_ns < demoted_until[row], t_ns < demoted_until[than]
+    if passed_over != other:
+        return other
+    return streams.rank[row] < streams.rank[than]
+
+
+@njit(cache=True)
 def _choose(
     order: NDArray[np.int64], device: NDArray[np.int32], t_ns: NDArray[np.int64],
-    healthy: NDArray[np.uint8], streams: Streams, state: TruthState, believed: NDArray[np.uint8],
+    healthy: NDArray[np.uint8], streams: Streams, state: TruthState,
+    demoted_until: NDArray[np.int64], believed: NDArray[np.uint8],
 ) -> None:
     for i in order:
         row, subject, t = streams.first[device[i]], streams.subject[device[i]], t_ns[i]
@@ -99,11 +119,11 @@ def _choose(
             state.healthy_ns[row] = t
         chosen = state.chosen[subject]
         if chosen == NOBODY or t - state.healthy_ns[chosen] > ALIVE_NS:
-            best = _best_alive(streams, state, subject, t)
+            best = _best_alive(streams, state, demoted_until, subject, t)
             # With nobody alive the old truth goes on, flags and all: better than nothing.
             if best != NOBODY or chosen == NOBODY:
                 chosen = best if best != NOBODY else row
-        elif streams.rank[row] < streams.rank[chosen]:
+        elif row != chosen and _is_better(streams, demoted_until, row, chosen, t):
             alive = t - state.healthy_ns[row] <= ALIVE_NS
             if alive and t - state.since_ns[row] >= TRUSTED_NS:
                 chosen = row

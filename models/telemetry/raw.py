@@ -8,10 +8,12 @@ Bytes: b"TLW1", u32 little-endian header length, JSON header, then one Arrow IPC
 """
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from models.errors import SchemaError
 from models.telemetry.block import SampleBlock
 from models.telemetry.kinds import Kind
+from models.telemetry.orders import Order, order_from
 from models.telemetry.parts import pack, unpack_header, unpack_parts
 
 MAGIC = b"TLW1"
@@ -27,6 +29,7 @@ class RawBatch:
     blocks     rows in arrival order per kind, `device` >= 0
     refused    rows (or packets whose rows cannot be told) refused while decoding, by reason label
     end        the source has come to its end: the edge releases all that it holds
+    orders     what the edge is told, in order; `unread` orders that could not be read, by reason
     """
 
     source_id: str
@@ -35,6 +38,8 @@ class RawBatch:
     blocks: dict[Kind, SampleBlock]
     refused: dict[str, int] = field(default_factory=dict)
     end: bool = False
+    orders: tuple[Order, ...] = ()
+    unread: dict[str, int] = field(default_factory=dict)
 
     @property
     def rows(self) -> int:
@@ -43,10 +48,13 @@ class RawBatch:
 
 def encode_raw(batch: RawBatch, device_ids: list[str]) -> bytes:
     """The bytes of `batch`; `device_ids[row]` names roster device `row`."""
-    header = {
+    header: dict[str, Any] = {
         "source_id": batch.source_id, "cursor": batch.cursor, "now_ns": batch.now_ns,
         "refused": batch.refused, "end": batch.end,
     }
+    if batch.orders or batch.unread:
+        header["orders"] = [order.to_dict() for order in batch.orders]
+        header["unread"] = batch.unread
     return pack(MAGIC, header, {_LANE: batch.blocks}, device_ids)
 
 
@@ -58,7 +66,8 @@ def decode_raw(payload: bytes, rows_of: dict[tuple[str, Kind], int]) -> RawBatch
         return RawBatch(
             str(header["source_id"]), int(header["cursor"]), int(header["now_ns"]), blocks,
             {str(label): int(rows) for label, rows in header["refused"].items()},
-            bool(header["end"]),
+            bool(header["end"]), tuple(order_from(body) for body in header.get("orders", ())),
+            {str(label): int(count) for label, count in header.get("unread", {}).items()},
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise SchemaError("wrong_format", str(error)[:200]) from error

@@ -1,7 +1,7 @@
 """What the edge's tests share: rosters, blocks, streams cut anywhere, and results to compare."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
 
@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 from models.edge.config import EdgeConfig
 from models.edge.effects import EdgeEffects
 from models.edge.kernel import EdgeKernel
+from models.edge.standing import OrderAnswer
 from models.events.envelope import Event
 from models.telemetry.block import SampleBlock, concat_blocks
 from models.telemetry.kinds import KINDS, Kind
+from models.telemetry.orders import Order
 from models.telemetry.raw import RawBatch
 from models.telemetry.roster import Device, Role, Roster, Subject
 
@@ -76,6 +78,7 @@ class Result:
     events: list[Event] = field(default_factory=list)
     health: list[Any] = field(default_factory=list)
     records: list[Any] = field(default_factory=list)
+    orders: list[OrderAnswer] = field(default_factory=list)
 
     def take(self, effects: EdgeEffects) -> None:
         for record in effects.records:
@@ -89,6 +92,7 @@ class Result:
             self.verdicts.setdefault(kind, []).append(verdict)
         self.events += effects.events
         self.health += effects.health
+        self.orders += effects.orders
 
     def rows(self, kind: Kind) -> SampleBlock:
         return concat_blocks(self.live[kind])
@@ -104,6 +108,7 @@ class Result:
     def canonical(self) -> dict[str, Any]:
         """A form that is equal, byte for byte, for equal results."""
         said: dict[str, Any] = {"events": [event.canonical() for event in self.events]}
+        said["orders"] = self.orders
         for name, lanes in (("live", self.live), ("late", self.late)):
             for kind, blocks in lanes.items():
                 said[f"{name}/{kind}"] = sorted(_lines(concat_blocks(blocks)))
@@ -151,14 +156,34 @@ def batch_of(blocks: Mapping[Kind, SampleBlock], end: bool = False) -> RawBatch:
     return RawBatch("s", 0, now_ns, dict(blocks), {}, end)
 
 
+def batches_of(
+    blocks: Sequence[SampleBlock], cuts_ns: Sequence[int] = (),
+    orders: Sequence[tuple[int, Order]] = (), together: bool = False,
+) -> list[RawBatch]:
+    """Blocks cut anywhere, and orders as they came (arrival ns, order), alone or with the rows that
+    came before them."""
+    edges = sorted({*cuts_ns, *(t_ns for t_ns, _ in orders)})
+    batches = []
+    for end_ns, part in zip([*edges, 0], cut(blocks, edges), strict=True):
+        batch = batch_of(part)
+        mine = tuple(order for t_ns, order in orders if t_ns == end_ns)
+        if mine and together:
+            batch = replace(batch, now_ns=end_ns, orders=mine)
+        batches.append(batch)
+        if mine and not together:
+            batches.append(RawBatch("orders", 1, end_ns, {}, orders=mine))
+    return batches
+
+
 def play(
     roster: Roster, blocks: Iterable[SampleBlock], cuts_ns: Sequence[int] = (),
-    config: EdgeConfig | None = None,
+    config: EdgeConfig | None = None, orders: Sequence[tuple[int, Order]] = (),
+    together: bool = False,
 ) -> tuple[EdgeKernel, Result]:
     """Run blocks (one per kind) through a fresh kernel, cut anywhere, to the end."""
     kernel, result = EdgeKernel(roster, config), Result()
-    for part in cut(list(blocks), cuts_ns):
-        result.take(kernel.handle(batch_of(part)))
+    for batch in batches_of(list(blocks), cuts_ns, orders, together):
+        result.take(kernel.handle(batch))
         assert kernel.account().holds(), kernel.account()
     result.take(kernel.finish(0))
     assert kernel.account().holds(), kernel.account()

@@ -8,15 +8,15 @@ from models.edge.config import EdgeConfig
 from models.edge.kernel import EdgeKernel
 from models.telemetry.block import SampleBlock, concat_blocks
 from models.telemetry.kinds import KINDS, Kind
+from models.telemetry.orders import Order, OrderVerb
 from models.telemetry.roster import Device, Roster
 from tests.unit.edge_lab import (
     MS,
     SECOND,
     T0,
     Result,
-    batch_of,
+    batches_of,
     block_of,
-    cut,
     play,
     roster_of,
 )
@@ -91,20 +91,46 @@ def _blocks(seed: int) -> list[SampleBlock]:
     return blocks
 
 
+TIMES = st.integers(T0 - SECOND, T0 + SPAN_NS + 3 * SECOND)
+
+
+@st.composite
+def _orders(draw: st.DrawFn) -> list[tuple[int, Order]]:
+    """Orders at any time, for targets that exist and that do not, until any time."""
+    times = sorted(draw(st.lists(TIMES, max_size=8)))
+    found = []
+    for n, t_ns in enumerate(times):
+        verb = draw(st.sampled_from(OrderVerb))
+        match = draw(st.sampled_from(["m", "m", "m", "m", "other"]))
+        given: dict[str, object] = {"until_ns": draw(st.one_of(st.just(0), TIMES))}
+        if verb == OrderVerb.THIN:
+            given["level"] = draw(st.integers(0, 3))
+        elif verb == OrderVerb.WHOLE:
+            given["subject_id"] = draw(st.sampled_from(["a1", "a2", "ball", "nobody"]))
+        else:
+            given["device_id"] = draw(st.sampled_from(["lps-1", "gps-1", "imu-1", "none"]))
+        found.append((t_ns, Order(f"o{n}", match, verb, "test", t_ns, **given)))
+    return found
+
+
 CUTS = st.lists(st.integers(T0, T0 + SPAN_NS + SECOND), max_size=12)
 FEW = settings(
-    max_examples=15, deadline=None, suppress_health_check=list(HealthCheck), print_blob=True
+    max_examples=25, deadline=None, suppress_health_check=list(HealthCheck), print_blob=True
 )
 
 
 @FEW
-@given(seed=st.integers(0, 2**32 - 1), cuts=CUTS, tick_ms=st.sampled_from([100, 300]))
+@given(
+    seed=st.integers(0, 2**32 - 1), cuts=CUTS, tick_ms=st.sampled_from([100, 300]),
+    orders=_orders(), together=st.booleans(),
+)
 def test_any_cut_of_the_stream_gives_the_same_results(
-    seed: int, cuts: list[int], tick_ms: int
+    seed: int, cuts: list[int], tick_ms: int, orders: list[tuple[int, Order]], together: bool
 ) -> None:
     config, blocks = EdgeConfig(tick_ns=tick_ms * MS), _blocks(seed)
-    whole_kernel, whole = play(ROSTER, blocks, (), config)
-    cut_kernel, parts = play(ROSTER, blocks, cuts, config)
+    whole_kernel, whole = play(ROSTER, blocks, (), config, orders)
+    cut_kernel, parts = play(ROSTER, blocks, cuts, config, orders, together)
+    assert len(whole.orders) >= len(orders)
     assert cut_kernel.account() == whole_kernel.account()
     ours, theirs = parts.canonical(), whole.canonical()
     assert ours.keys() == theirs.keys()
@@ -113,11 +139,11 @@ def test_any_cut_of_the_stream_gives_the_same_results(
 
 
 @FEW
-@given(seed=st.integers(0, 2**32 - 1), cuts=CUTS, stop=st.integers(0, 12))
+@given(seed=st.integers(0, 2**32 - 1), cuts=CUTS, stop=st.integers(0, 20), orders=_orders())
 def test_a_restored_kernel_goes_on_as_if_it_had_never_stopped(
-    seed: int, cuts: list[int], stop: int
+    seed: int, cuts: list[int], stop: int, orders: list[tuple[int, Order]]
 ) -> None:
-    parts = [batch_of(part) for part in cut(_blocks(seed), cuts)]
+    parts = batches_of(_blocks(seed), cuts, orders)
     kernel, straight, restored = EdgeKernel(ROSTER), Result(), Result()
     other = EdgeKernel(ROSTER)
     for n, batch in enumerate(parts):
