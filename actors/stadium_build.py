@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from actors.sources.arrival import ArrivalClock
+from actors.sources.orders import ORDER_SOURCE, OrderSource
 from actors.sources.port import Source
 from actors.sources.push import PushSource
 from actors.stadium_feeds import Feeds
@@ -72,7 +73,11 @@ class StadiumParts:
         counters = self.journal.counters
         self.clock.advance(counters.floor_ns)
         sources = self.sources(counters)
-        self.feeds = Feeds(sources, self.clock)
+        orders = OrderSource(
+            self.journal.log, self.journal.venue_id, self.journal.roster.match_id, self.clock,
+            counters.cursors.get(ORDER_SOURCE),
+        )
+        self.feeds = Feeds(sources, self.clock, orders)
         self.push = next(source for source in sources if isinstance(source, PushSource))
         if not counters.ended:
             self.feeds.start()

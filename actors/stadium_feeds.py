@@ -1,8 +1,8 @@
 """A stadium's sources together: which one is pulled next, and when the match has ended.
 
-Live sources get one turn each per round, then the recording (a venue plays at most one) fills what
-is left. Everything is bounded by batches and rows per round, so that a large source cannot keep a
-small one waiting.
+Live sources get one turn each per round, then the orders, which bring no rows, then the recording
+(a venue plays at most one) fills what is left. Everything is bounded by batches and rows per round,
+so that a large source cannot keep a small one waiting.
 """
 
 from collections.abc import Sequence
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from actors.sources.arrival import ArrivalClock
+from actors.sources.orders import OrderSource
 from actors.sources.port import NEVER_NS, Source
 from models.telemetry.decoded import Refusal
 from models.telemetry.raw import RawBatch
@@ -32,9 +33,12 @@ class Pulled:
 class Feeds:
     """Owns the sources; only the stadium's loop calls it, `wall_ns` and `progress` excepted."""
 
-    def __init__(self, sources: Sequence[Source], clock: ArrivalClock) -> None:
+    def __init__(
+        self, sources: Sequence[Source], clock: ArrivalClock, orders: OrderSource | None = None
+    ) -> None:
         self.sources = tuple(sources)
         self.clock = clock
+        self.orders = orders
         recorded = [source for source in sources if source.virtual]
         assert len(recorded) <= 1, "two recordings have no common clock"
         self._recorded = recorded[0] if recorded else None
@@ -55,6 +59,9 @@ class Feeds:
             if batch is not None:
                 batches.append((source, batch))
                 rows += batch.rows
+        told = self.orders.next_batch(now_ns) if self.orders is not None else None
+        if told is not None:
+            batches.append((None, told))
         while self._recorded is not None and len(batches) < MAX_BATCHES and rows < MAX_ROWS:
             batch = self._recorded.next_batch(now_ns)
             if batch is None:

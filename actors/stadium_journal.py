@@ -2,8 +2,9 @@
 
 Effects are staged, then flushed topic by topic; a flush that fails half-way is repeated whole, and
 the log skips what it has. Streams: `raw` numbers the raw records of the venue, `edge/<match>` what
-the edge makes of them, `refusals` payloads that never became rows. All counters of `edge/<match>`
-follow from the raw records alone, so a replay numbers its records the same.
+the edge makes of them, `refusals` payloads that never became rows, `orders/<venue>/<match>` what
+became of orders. All counters of `edge/<match>` and of the last follow from the raw records alone,
+so a replay numbers its records the same.
 """
 
 import json
@@ -15,6 +16,7 @@ from typing import Any, Final
 from cluster import names
 from cluster.eventlog.port import EventLog, Record
 from models.edge.effects import EdgeEffects, encode_health
+from models.edge.standing import OrderAnswer, Outcome
 from models.errors import LogError
 from models.events.envelope import EVENT_TYPE, to_cloudevent
 from models.latency import LatencyHistogram
@@ -34,6 +36,7 @@ REFUSAL_STREAM: Final = "refusals"
 ROSTER_STREAM: Final = "roster"
 RAW_GROUP: Final = "edge"
 RAW_TYPE: Final = "application/vnd.touchline.raw"
+ACTION_TYPE: Final = "application/json"
 TELEMETRY_TYPE: Final = "application/vnd.touchline.telemetry"
 HEALTH_TYPE: Final = "application/vnd.touchline.device-health"
 ROSTER_TYPE: Final = "application/json"
@@ -64,6 +67,7 @@ class Counters:
     ended: bool = False
     quarantine_seq: int = 0
     health_seq: int = 0
+    order_seq: int = 0
     raw_rows: int = 0
     raw_records: int = 0
     records: int = 0
@@ -80,6 +84,7 @@ class Journal:
         self.venue_id = roster.venue_id
         self.device_ids = [device.device_id for device in roster.devices]
         self.stream = edge_stream(roster.match_id)
+        self.order_stream = f"orders/{roster.venue_id}/{roster.match_id}"
         self.epoch = 0
         self.counters = Counters()
         self.latency = LatencyHistogram()
@@ -95,6 +100,7 @@ class Journal:
             "health": names.health_topic(self.venue_id),
             "quarantine": names.quarantine_topic(self.venue_id),
             "roster": names.roster_topic(self.venue_id),
+            "actions": names.ACTIONS_TOPIC,
         }
 
     def fence(self) -> None:
@@ -105,6 +111,7 @@ class Journal:
             self.log.fence(self.topics[name], self.stream, self.epoch)
         self.log.fence(self.topics["quarantine"], REFUSAL_STREAM, self.epoch)
         self.log.fence(self.topics["roster"], ROSTER_STREAM, self.epoch)
+        self.log.fence(self.topics["actions"], self.order_stream, self.epoch)
         self._raw_seq = self.log.last_seq(raw, RAW_STREAM) + 1
         self._refusal_seq = self.log.last_seq(self.topics["quarantine"], REFUSAL_STREAM) + 1
 
@@ -178,6 +185,9 @@ class Journal:
             seq = counters.quarantine_seq
             self._put("quarantine", Record(self.stream, seq, now_ns, body, REJECTED_TYPE))
             counters.quarantine_seq += 1
+        for answer in effects.orders:
+            self._put("actions", self._answered(answer))
+            counters.order_seq += 1
 
     @property
     def staged(self) -> int:
@@ -186,7 +196,7 @@ class Journal:
 
     def flush(self, wall_ns: Callable[[], int]) -> None:
         """Make all that is staged durable. On LogError nothing staged is forgotten."""
-        for name in ("telemetry", "events", "health", "quarantine"):
+        for name in ("telemetry", "events", "health", "quarantine", "actions"):
             records = self._staged.get(name)
             if records:
                 self._append(name, records)
@@ -203,14 +213,33 @@ class Journal:
     def append_action(self, action: str, reason: str, detail: dict[str, Any], t_ns: int) -> None:
         """Note in the topic `actions` what the stadium did by itself, and why."""
         topic, stream = names.ACTIONS_TOPIC, names.stadium_actor(self.venue_id)
+        seq = self.log.last_seq(topic, stream) + 1
+        record = self._action(stream, seq, action, reason, detail, t_ns)
+        self.log.append(topic, [record], self.epoch)
+
+    def _answered(self, answer: OrderAnswer) -> Record:
+        """What became of an order, as an action with the reason of whoever gave it."""
+        order = answer.order
+        applied = answer.outcome in (Outcome.APPLIED, Outcome.NO_OTHER_SOURCE)
+        action = "order_applied" if applied else "order_lapsed"
+        if not applied and answer.outcome != Outcome.LAPSED:
+            action = "order_refused"
+        detail = {
+            **order.to_dict(), "venue": self.venue_id, "target": order.target,
+            "outcome": str(answer.outcome),
+        }
+        seq = self.counters.order_seq
+        return self._action(self.order_stream, seq, action, order.reason, detail, answer.t_ns)
+
+    def _action(
+        self, stream: str, seq: int, action: str, reason: str, detail: dict[str, Any], t_ns: int
+    ) -> Record:
         body = {
-            "t_ns": t_ns, "actor": stream, "action": action, "reason": reason, "detail": detail,
+            "t_ns": t_ns, "actor": names.stadium_actor(self.venue_id), "action": action,
+            "reason": reason, "detail": detail,
         }
         payload = json.dumps(body, sort_keys=True).encode()
-        seq = self.log.last_seq(topic, stream) + 1
-        self.log.append(
-            topic, [Record(stream, seq, t_ns, payload, "application/json")], self.epoch
-        )
+        return Record(stream, seq, t_ns, payload, ACTION_TYPE)
 
     def _telemetry(self, record: TelemetryRecord, mark: int, sealed_ns: int) -> Record:
         marked = replace(record, marks={**record.marks, "source": mark, "edge": sealed_ns})

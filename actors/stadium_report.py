@@ -6,6 +6,7 @@ refused    rows refused before they were columns, by reason; part of the account
 sources    per source: source_id, type, cursor, total, done, and its queue
 latency    stage "edge": arrival of the oldest sample of a telemetry record until it is durable
 records    raw, telemetry, events; bytes appended by topic since this start
+orders     level of thinning in force, answers to orders so far by kind, and how reading them goes
 queues     payloads waiting, their bytes, records staged
 and log, snapshots, recovery, pid, cpu_s, uptime_s
 """
@@ -36,6 +37,10 @@ def describe(stadium: "Stadium", parts: StadiumParts | None, now_ns: int) -> dic
         "account": parts.kernel.account().to_dict(),
         "refused": dict(counters.refused),
         "sources": sources,
+        "orders": {
+            "level": parts.kernel.orders.level, "counts": dict(parts.kernel.orders.counts),
+            **(parts.feeds.orders.progress() if parts.feeds.orders is not None else {}),
+        },
         "latency": {"edge": journal.latency.to_dict()},
         "records": {
             "raw": counters.raw_records, "telemetry": counters.records, "events": counters.events,

@@ -47,4 +47,9 @@ def roster_topic(venue_id: str) -> str:
     return f"roster/{venue_id}"
 
 
+def orders_topic(venue_id: str) -> str:
+    """What the venue's edge is told to do differently for a while (`models.telemetry.orders`)."""
+    return f"orders/{venue_id}"
+
+
 ACTIONS_TOPIC: Final = "actions"
