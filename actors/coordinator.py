@@ -16,6 +16,7 @@ from typing import Any, Final
 from actors.coordinator_ports import CoordinatorConfig, CoordinatorPorts, Policy
 from actors.coordinator_view import PoolView
 from actors.decisions import DecisionLog
+from actors.thin_control import ThinControl
 from actors.worker_snapshots import flow_stream
 from cluster.names import ACTIONS_TOPIC, events_topic, roster_topic
 from models.errors import ConfigError, FencedError, LogError, TouchlineError
@@ -62,6 +63,9 @@ class Coordinator:
         self.errors: dict[str, str] = {}
         self._table = self._restore(now_ns)
         self._view = PoolView(ports.log)
+        self._thinning = ThinControl(
+            ports.log, self.decisions, self.config.thin, self._table.epoch >> TERM_SHIFT
+        )
 
     # -- the workers' calls ------------------------------------------------------------------------
 
@@ -110,6 +114,7 @@ class Coordinator:
             self._bury(now_ns)
             if now_ns - self._observed_ns >= self.config.observe_ns:
                 self._guarded("observe", lambda: self._observe(now_ns))
+                self._guarded("thin", lambda: self._thin(now_ns))
             self._scale_down(now_ns)
             self._guarded("assign", lambda: self._assign(now_ns))
             self.decisions.flush()
@@ -221,6 +226,13 @@ class Coordinator:
             self._scale_up(scale.target - have, now_ns)
         elif scale.target < have:
             self._retire(have - scale.target)
+
+    def _thin(self, now_ns: int) -> None:
+        """Tell edges to thin calm flows where the pool does not keep up. Raises LogError."""
+        signals, scale = self._signals(now_ns), self._last_scale
+        short = 0.0 < signals.capacity_per_s < signals.forecast_per_s
+        ahead = short and scale is not None and scale.reason in HELD
+        self._thinning.step(now_ns, self._table.venues, self._view.reports.values(), ahead)
 
     def _signals(self, now_ns: int) -> PoolSignals:
         view = self._view
@@ -352,7 +364,7 @@ class Coordinator:
                 "epoch": self._table.epoch, "superseded": self.superseded,
                 "errors": dict(self.errors), "pending": sorted(self._started),
                 "scale": {"target": scale.target, "reason": str(scale.reason)} if scale else {},
-                "forecast_per_s": self._ahead_per_s(),
+                "forecast_per_s": self._ahead_per_s(), "thinned": self._thinning.levels(),
                 "decisions": list(self.decisions.recent), "decisions_n": self.decisions.count,
                 **view,
             }

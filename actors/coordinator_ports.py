@@ -8,6 +8,7 @@ from actors.worker_snapshots import SnapshotPort
 from cluster.eventlog.port import EventLog
 from models.policies.assignment import AssignmentConfig
 from models.policies.pool import PoolConfig, PoolSignals, Scale
+from models.policies.thinning import ThinConfig
 
 
 class Launcher(Protocol):
@@ -34,6 +35,7 @@ class CoordinatorConfig:
 
     pool: PoolConfig = field(default_factory=PoolConfig)
     assignment: AssignmentConfig = field(default_factory=AssignmentConfig)
+    thin: ThinConfig = field(default_factory=ThinConfig)
     venues: tuple[str, ...] = ()
     dead_after_ns: int = 3_000_000_000
     stalled_after_ns: int = 120_000_000_000

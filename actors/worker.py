@@ -146,14 +146,17 @@ class Worker:
         return count > 0
 
     def _work(self, start_ns: int) -> bool:
-        """All that is hot in any venue, then calm batches until nothing waits or the budget is
-        spent, one at least; the venues take turns, and the next time it goes on with the next."""
+        """All that is hot in any venue, then calm batches until nothing waits or their time is up:
+        the turn's budget, or half of what the hot ones took. Venues take turns, and the next time
+        it goes on with the next."""
         moved = False
         for flows in list(self._venues.values()):
             while (work := flows.backlog.next_work(only_hot=True)) is not None:
                 moved = True
                 if not self._do(flows, work):
                     return True
+        now_ns = self._clock_ns()
+        until_ns = max(start_ns + self.config.budget_ns, now_ns + (now_ns - start_ns) // 2)
         idle = 0
         while idle < len(self._venues):
             venues = list(self._venues.values())
@@ -164,7 +167,7 @@ class Worker:
             if work is None:
                 continue
             moved = True
-            if not self._do(flows, work) or self._clock_ns() - start_ns > self.config.budget_ns:
+            if not self._do(flows, work) or self._clock_ns() > until_ns:
                 return True
         return moved
 
@@ -341,7 +344,7 @@ class Worker:
             offsets={v: flows.backlog.offsets() for v, flows in venues.items()},
             final={v: tuple(sorted(f.final)) for v, f in venues.items() if durable},
             hot={v: tuple(sorted(f.backlog.hot() & f.epochs.keys())) for v, f in venues.items()},
-            lost=lost,
+            lost=lost, pinned={v: f.backlog.pinned() for v, f in venues.items()},
             backlog_s={str(p): age_ns / 1e9 for p, age_ns in worst.items()},
             work_n=self._gone_work + sum(f.work_n for f in venues.values()),
             rows_n=self._gone_rows + sum(f.rows_n for f in venues.values()),

@@ -196,6 +196,8 @@ class VenueFlows:
             if stored:
                 count += len(stored)
                 self._feed(wish, stored)
+            else:
+                self.backlog.feed(wish, [], wish.offset)
         return count
 
     def _feed(self, wish: Read, stored: Sequence[StoredRecord]) -> None:

@@ -25,7 +25,7 @@ from models.edge.sequence import lost_of
 from models.edge.standing import StandingOrders
 from models.edge.state import FIRST_REASON, FORWARDED, IN, PRE_ROLL, THINNED, EdgeState
 from models.edge.stretch import MAX_STRETCH_NS, Outcome, ReleaseStage
-from models.edge.tables import KIND_CODE, KIND_LIST, Tables
+from models.edge.tables import KIND_CODE, KIND_LIST, RECORD_TICKS, Tables
 from models.errors import SchemaError
 from models.state_bytes import pack_state, unpack_state
 from models.telemetry.block import SampleBlock
@@ -171,7 +171,7 @@ class EdgeKernel:
     def _watermark(self, end: bool) -> int:
         tick_ns = self.config.tick_ns
         upto_ns = self._clock_ns - self.config.lateness_ns
-        upto_ns -= upto_ns % tick_ns
+        upto_ns -= upto_ns % (tick_ns * RECORD_TICKS[self.orders.level])
         if end:
             for rows in self._pending.values():
                 if len(rows):

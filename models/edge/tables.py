@@ -29,6 +29,10 @@ rate, so what is given up is the shape of motion: 25 Hz still has the stride (un
 impacts, 10 Hz the stride, 5 Hz neither. Positions of 10 and 5 Hz are what GNSS vests send; slower
 than 4 Hz, a lost one would make a gap that ends an effort (0.5 s)."""
 LEVELS: Final = 1 + len(INERTIAL_HZ)
+RECORD_TICKS: Final = (1, 1, 2, 3)
+"""Ticks in a record at each level: half of what a record costs its readers does not depend on how
+many rows are in it. Hot flows are in the same records and wait for 0.2 s more at the most."""
+assert len(RECORD_TICKS) == LEVELS
 Whole = int | np.int64
 """A whole number in compiled code, whichever side made it."""
 

@@ -39,7 +39,7 @@ class PendingConfig:
     max_bytes: int = 32 << 20
     read_records: int = 64
     calm_batch: int = 32
-    together: int = 4
+    together: int = 16
     hot_run: int = 1
     max_lanes: int = 4
     live_ns: int = 2_000_000_000
@@ -90,6 +90,8 @@ class _Lane:
     held: list[Held] = field(default_factory=list)
     progress: dict[int, int] = field(default_factory=dict)
     size_bytes: int = 0
+    unread_since_ns: int | None = None
+    """When the newest record that was read had been appended, if there is more behind it."""
 
     @property
     def low(self) -> int:
@@ -150,6 +152,10 @@ class Backlog:
         """Hold a flow hot up to event time `until_ns`, whatever its intensity."""
         self._pinned[subject] = max(self._pinned.get(subject, 0), until_ns)
 
+    def pinned(self) -> dict[int, int]:
+        """Pinned flows, and until when."""
+        return dict(self._pinned)
+
     def hot(self) -> frozenset[int]:
         """Flows that are hot by the newest record read, or pinned."""
         return self._hot | self._pinned.keys()
@@ -176,6 +182,8 @@ class Backlog:
         lane.next_offset = max(next_offset, lane.next_offset)
         lane.held.extend(held)
         lane.size_bytes += sum(one.size_bytes for one in held)
+        full = next_offset - read.offset >= read.max_records
+        lane.unread_since_ns = held[-1].t_append_ns if full and held else None
         if held and held[-1].record.seq > self._hot_as_of:
             newest = held[-1].record
             self._hot_as_of = newest.seq
@@ -213,15 +221,19 @@ class Backlog:
         self._tidy()
 
     def ages_ns(self, now_ns: int) -> dict[Priority, int]:
-        """Age of the oldest record that waits for a flow of each class; 0 when none waits."""
+        """Age of the oldest record that waits for a flow of each class; 0 when none waits. Of
+        records that are still to be read it is known only that they are not older than the last."""
         hot, ages = self.hot(), {Priority.HOT: 0, Priority.CALM: 0}
         for lane in self._lanes:
             for priority in Priority:
                 mine = [o for s, o in lane.progress.items() if (s in hot) == (priority == "hot")]
-                index = lane.index(min(mine)) if mine else len(lane.held)
-                if index < len(lane.held):
-                    age_ns = now_ns - lane.held[index].t_append_ns
-                    ages[priority] = max(ages[priority], age_ns)
+                if not mine:
+                    continue
+                index = lane.index(min(mine))
+                here = index < len(lane.held)
+                since_ns = lane.held[index].t_append_ns if here else lane.unread_since_ns
+                if since_ns is not None:
+                    ages[priority] = max(ages[priority], now_ns - since_ns)
         return ages
 
     @property

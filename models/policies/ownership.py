@@ -55,6 +55,7 @@ class WorkerReport:
     held        its flows with the epoch of their grant; offsets: what they want next
     final       flows whose final record is done and durable; hot: flows that are hot
     lost        flows that were fenced away from it or that it could not load
+    pinned      flows that are to stay hot, whatever their intensity, and until when, event time
     backlog_s   age of the oldest waiting record by class ("hot", "calm")
     work_n      flow-records done; rows_n: samples read; busy_ns: time spent working
     latency     stage -> histogram
@@ -68,6 +69,7 @@ class WorkerReport:
     final: dict[str, tuple[int, ...]] = field(default_factory=dict)
     hot: dict[str, tuple[int, ...]] = field(default_factory=dict)
     lost: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    pinned: Rows = field(default_factory=dict)
     backlog_s: dict[str, float] = field(default_factory=dict)
     work_n: int = 0
     rows_n: int = 0

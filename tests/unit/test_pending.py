@@ -164,10 +164,22 @@ def test_a_pinned_flow_is_hot_until_its_time_is_over() -> None:
 def test_ages_tell_hot_from_calm() -> None:
     backlog = Backlog()
     backlog.add({0: 0, 1: 0})
-    fill(backlog, 10, hot=(0,))
+    fill(backlog, 20, hot=(0,))
     do(backlog)
-    ages = backlog.ages_ns(T0_NS + 10 * TICK_NS)
-    assert ages == {Priority.HOT: 0, Priority.CALM: 10 * TICK_NS}
+    ages = backlog.ages_ns(T0_NS + 20 * TICK_NS)
+    assert ages == {Priority.HOT: 0, Priority.CALM: 20 * TICK_NS}
+
+
+def test_records_that_are_still_to_be_read_have_an_age_until_the_end_is_seen() -> None:
+    backlog = Backlog(PendingConfig(read_records=5))
+    backlog.add({0: 0, 1: 0})
+    fill(backlog, 100, hot=(0,))
+    do(backlog)
+    late = {Priority.HOT: 6 * TICK_NS, Priority.CALM: 6 * TICK_NS}
+    assert backlog.ages_ns(T0_NS + 10 * TICK_NS) == late
+    (read,) = backlog.reads()
+    backlog.feed(read, [], read.offset)
+    assert set(backlog.ages_ns(T0_NS + 10 * TICK_NS).values()) == {0}
 
 
 def test_unreadable_records_leave_no_hole_in_progress() -> None:

@@ -1,0 +1,112 @@
+"""ThinPolicy: how far the calm flows of a venue are to be thinned, and why.
+
+Pure; one per venue, called at a steady pace. Calm flows first wait; once the oldest of them has
+waited for longer than `enter_s` the venue's edge is told to thin them one level further, and again
+for as long as the wait does not get shorter. The way back is by trial, one level after
+`relax_s` without a wait: whether the pool could carry more is not known before it is tried, since
+a busy worker does more at once and so gets cheaper. A trial that fails doubles the time until the
+next one, up to `relax_most_s`; one that has held for that long again is forgotten.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class ThinReason(StrEnum):
+    """Why calm flows are to be thinned to `Thinning.level`."""
+
+    CALM_WAITS = "calm_waits"
+    HOT_WAITS = "hot_waits"
+    AHEAD = "forecast"
+    TRIAL = "wait_is_over"
+    STEADY = "steady"
+
+
+@dataclass(frozen=True, slots=True)
+class ThinConfig:
+    """Levels, seconds. most: the highest level, 0 switches thinning off; enter_s, hot_s: the age
+    of the oldest calm or hot record from which on it is too much; leave_s: below it nothing
+    waits."""
+
+    most: int = 3
+    enter_s: float = 1.0
+    hot_s: float = 0.5
+    leave_s: float = 0.4
+    step_s: float = 1.0
+    relax_s: float = 5.0
+    relax_most_s: float = 60.0
+
+    def __post_init__(self) -> None:
+        assert self.most >= 0, self
+        assert 0 < self.leave_s <= self.enter_s, self
+        assert 0 < self.step_s <= self.relax_s <= self.relax_most_s, self
+
+
+@dataclass(frozen=True, slots=True)
+class Thinning:
+    """The level that calm flows are to have; equal to the present one when nothing changes."""
+
+    level: int
+    reason: ThinReason
+
+
+class ThinPolicy:
+    """`level` is what was decided last; a successor begins with what its predecessor ordered."""
+
+    def __init__(self, config: ThinConfig | None = None, level: int = 0) -> None:
+        self.config = config or ThinConfig()
+        self.level = min(level, self.config.most)
+        self._stepped_ns: int | None = None
+        self._calm_since_ns: int | None = None
+        self._trial_ns: int | None = None
+        self._patience_s = self.config.relax_s
+        self._before_s = 0.0
+
+    def decide(
+        self, now_ns: int, calm_s: float, hot_s: float, ahead: bool = False
+    ) -> Thinning:
+        """calm_s, hot_s: age of the oldest record that waits for a flow of the class; ahead: a
+        forecast says that the load will not be carried."""
+        reason = self._pressure(calm_s, hot_s, ahead)
+        shorter = calm_s < self._before_s
+        self._before_s = calm_s
+        if reason is not None:
+            self._calm_since_ns = None
+            if self.level < self.config.most and not shorter and self._may_step(now_ns):
+                return self._up(now_ns, reason)
+            return Thinning(self.level, ThinReason.STEADY)
+        if calm_s > self.config.leave_s:
+            self._calm_since_ns = None
+        elif self._calm_since_ns is None:
+            self._calm_since_ns = now_ns
+        return self._relax(now_ns)
+
+    def _pressure(self, calm_s: float, hot_s: float, ahead: bool) -> ThinReason | None:
+        if hot_s > self.config.hot_s:
+            return ThinReason.HOT_WAITS
+        if calm_s > self.config.enter_s:
+            return ThinReason.CALM_WAITS
+        return ThinReason.AHEAD if ahead and self.level == 0 else None
+
+    def _may_step(self, now_ns: int) -> bool:
+        since_ns = self._stepped_ns
+        return since_ns is None or now_ns - since_ns >= self.config.step_s * 1e9
+
+    def _up(self, now_ns: int, reason: ThinReason) -> Thinning:
+        if self._trial_ns is not None and now_ns - self._trial_ns < self._patience_s * 1e9:
+            self._patience_s = min(2.0 * self._patience_s, self.config.relax_most_s)
+        self._trial_ns = None
+        self.level += 1
+        self._stepped_ns = now_ns
+        return Thinning(self.level, reason)
+
+    def _relax(self, now_ns: int) -> Thinning:
+        held_ns = self._patience_s * 1e9
+        if self._trial_ns is not None and now_ns - self._trial_ns >= held_ns:
+            self._trial_ns, self._patience_s = None, self.config.relax_s
+        calm_ns = self._calm_since_ns
+        if self.level == 0 or calm_ns is None or now_ns - calm_ns < self._patience_s * 1e9:
+            return Thinning(self.level, ThinReason.STEADY)
+        self.level -= 1
+        self._stepped_ns = self._trial_ns = self._calm_since_ns = now_ns
+        return Thinning(self.level, ThinReason.TRIAL)

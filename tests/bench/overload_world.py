@@ -1,0 +1,320 @@
+"""One worker of the flow pool, its coordinator and the edges of its venues, on a virtual clock.
+
+The clock moves by the CPU time that the worker takes. Edge kernels, coordinator, worker, codecs are
+the real ones; the log is in memory. Venues play one simulated match from `PHASES` different moments
+on; those of the same moment share an edge kernel, since they are told the same at the same time.
+"""
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from actors.coordinator import Coordinator
+from actors.coordinator_ports import CoordinatorConfig, CoordinatorPorts
+from actors.net_client import NetClient
+from actors.worker import Worker
+from actors.worker_ports import WorkerConfig, WorkerPorts
+from cluster.eventlog.port import Record
+from cluster.names import ACTIONS_TOPIC, orders_topic
+from models.edge.config import EdgeConfig
+from models.edge.kernel import EdgeKernel
+from models.flows.effects import FlowEffects
+from models.flows.kernel import FlowKernel
+from models.flows.pending import Backlog
+from models.policies.pool import PoolConfig
+from models.policies.thinning import ThinConfig
+from models.simulator.match import MatchConfig, MatchSimulator
+from models.telemetry.block import SampleBlock
+from models.telemetry.kinds import Kind
+from models.telemetry.orders import Order, decode_order
+from models.telemetry.raw import RawBatch
+from models.telemetry.record import TelemetryRecord, encode_record
+from models.telemetry.roster import Roster
+from tests.unit.fakes_log import FakeLog, FakeSnapshots, publish_roster
+
+TICK_NS = 100_000_000
+PHASES = 6
+PHASE_S = 12
+PIN_NS = 600_000_000_000
+BEAT_NS = 100_000_000
+COORDINATOR_NS = 100_000_000
+
+
+@dataclass
+class WorkClock:
+    """Virtual ns; while `slow` > 0 every CPU ns of this process counts as `slow` ns."""
+
+    at_ns: int
+    slow: float = 0.0
+    _mark_ns: int = 0
+
+    def __call__(self) -> int:
+        if self.slow:
+            now_ns = time.process_time_ns()
+            self.at_ns += int((now_ns - self._mark_ns) * self.slow)
+            self._mark_ns = now_ns
+        return self.at_ns
+
+    def run(self, slow: float) -> None:
+        """From now on work takes time."""
+        self._mark_ns, self.slow = time.process_time_ns(), slow
+
+    def hold(self) -> None:
+        """From now on it does not."""
+        self()
+        self.slow = 0.0
+
+
+@dataclass
+class Match:
+    """A simulated match as its sensors send it, cut by arrival into ticks of 0.1 s."""
+
+    roster: Roster
+    start_ns: int
+    ticks: list[dict[Kind, SampleBlock]]
+
+    @property
+    def first_ns(self) -> int:
+        """Where the first tenth of a second of event time begins that can be in a record."""
+        return self.start_ns - self.start_ns % TICK_NS - 10 * TICK_NS
+
+    def raw(self, phase: int, tick: int) -> dict[Kind, SampleBlock]:
+        """What arrives in `tick` at a venue that began `phase * PHASE_S` into the match, with the
+        times of one that begins now."""
+        moved_ns = phase * PHASE_S * 1_000_000_000
+        return {
+            kind: replace(
+                block, t_event_ns=block.t_event_ns - moved_ns,
+                t_ingest_ns=block.t_ingest_ns - moved_ns,
+            )
+            for kind, block in self.ticks[phase * PHASE_S * 10 + tick].items()
+        }
+
+
+def simulate(seconds: int, seed: int = 3) -> Match:
+    """A match long enough for every phase to be played for `seconds`."""
+    whole_s = seconds + (PHASES - 1) * PHASE_S + 1
+    simulator = MatchSimulator(MatchConfig(seed=seed, duration_s=whole_s))
+    start_ns, ticks = 0, []
+    for second in range(whole_s):
+        chunk = {kind: block for kind, block in simulator.chunk(second).items() if len(block)}
+        begin_ns = min(int(block.t_ingest_ns.min()) for block in chunk.values())
+        start_ns = start_ns or begin_ns
+        place = {
+            kind: np.clip((block.t_ingest_ns - begin_ns) // TICK_NS, 0, 9)
+            for kind, block in chunk.items()
+        }
+        ticks += [
+            {kind: block.take(place[kind] == tick) for kind, block in chunk.items()}
+            for tick in range(10)
+        ]
+    return Match(simulator.roster, start_ns, ticks)
+
+
+class Edges:
+    """The edge kernels, one for each phase. Ticks come in order, from 0.
+
+    keep: for runs without orders; what was made once is given again to the next run.
+    """
+
+    def __init__(self, match: Match, keep: bool = False) -> None:
+        self._match, self._keep = match, keep
+        self._kernels = [EdgeKernel(match.roster, EdgeConfig()) for _ in range(PHASES)]
+        self._ids = [device.device_id for device in match.roster.devices]
+        self._made: dict[tuple[int, int], list[tuple[TelemetryRecord, bytes]]] = {}
+        self.hot: dict[tuple[int, int], NDArray[np.int32]] = {}
+        """(phase, number of the record's first tenth of a second) -> subjects that are hot."""
+
+    def tick(
+        self, phase: int, tick: int, orders: Sequence[Order]
+    ) -> list[tuple[TelemetryRecord, bytes]]:
+        """The records that the edge of a phase seals in `tick`, and their bytes."""
+        assert not (self._keep and orders), orders
+        found = self._made.get((phase, tick))
+        if found is None:
+            found = self._seal(phase, tick, orders)
+            if self._keep:
+                self._made[phase, tick] = found
+        return found
+
+    def _seal(
+        self, phase: int, tick: int, orders: Sequence[Order]
+    ) -> list[tuple[TelemetryRecord, bytes]]:
+        match = self._match
+        now_ns = match.start_ns + (tick + 1) * TICK_NS
+        batch = RawBatch("bench", tick, now_ns, match.raw(phase, tick), orders=tuple(orders))
+        found = []
+        for record in self._kernels[phase].handle(batch).records:
+            marked = replace(record, supplements={}, marks={"source": record.t_from_ns})
+            found.append((marked, encode_record(marked, self._ids)))
+            hot = record.flows.subject[record.flows.hot]
+            for at_ns in range(record.t_from_ns, record.t_to_ns, TICK_NS):
+                self.hot[phase, (at_ns - match.first_ns) // TICK_NS] = hot
+        return found
+
+
+@dataclass
+class Done:
+    """What was handled when: one entry per batch of a venue."""
+
+    clock: Callable[[], int]
+    venue: list[int] = field(default_factory=list)
+    subject: list[NDArray[np.int32]] = field(default_factory=list)
+    first: list[NDArray[np.int64]] = field(default_factory=list)
+    last: list[NDArray[np.int64]] = field(default_factory=list)
+    at_ns: list[int] = field(default_factory=list)
+
+
+class WatchedKernel:
+    """The flow kernel; notes when it has handled what."""
+
+    def __init__(self, roster: Roster, done: Done) -> None:
+        self._kernel, self._done = FlowKernel(roster), done
+        self._venue = int(roster.venue_id.removeprefix("v"))
+        self.snapshot, self.restore = self._kernel.snapshot, self._kernel.restore
+        self.forget = self._kernel.forget
+
+    def handle(
+        self, records: Sequence[TelemetryRecord], subjects: NDArray[np.int32]
+    ) -> FlowEffects:
+        effects = self._kernel.handle(records, subjects)
+        done = self._done
+        done.at_ns.append(done.clock())
+        done.venue.append(self._venue)
+        done.subject.append(np.asarray(subjects, np.int32))
+        done.first.append(np.array([r.t_from_ns for r in records], np.int64))
+        done.last.append(np.array([r.t_to_ns for r in records], np.int64))
+        return effects
+
+
+class Fifo(Backlog):
+    """Plain first in, first out: no flow is hot."""
+
+    def hot(self) -> frozenset[int]:
+        return frozenset()
+
+
+class World:
+    """`venues` venues and one worker that has them all. `medical`: venue -> row that is pinned."""
+
+    def __init__(
+        self, match: Match, edges: Edges, venues: int, budget_ns: int,
+        medical: dict[int, int], fifo: bool,
+    ) -> None:
+        self.match, self.edges, self.venues = match, edges, venues
+        self.clock = WorkClock(match.start_ns)
+        self.log, self.done = FakeLog(self.clock), Done(self.clock)
+        self._worker: Worker | None = None
+        for venue in range(venues):
+            publish_roster(self.log, replace(match.roster, venue_id=f"v{venue}"))
+        self._budget_ns, self._snapshots = budget_ns, FakeSnapshots()
+        config = CoordinatorConfig(
+            pool=PoolConfig(fixed=1), thin=ThinConfig(most=0) if fifo else ThinConfig(),
+            # Heartbeats have a thread of their own in the worker's process; here they come between
+            # its turns.
+            dead_after_ns=1 << 62, stalled_after_ns=1 << 62,
+        )
+        ports = CoordinatorPorts(self.log, self._snapshots, self, self.clock)
+        self.coordinator = Coordinator(ports, config)
+        self._begin(medical, fifo)
+        self._sent = [0] * venues
+        self._order_at = [0] * PHASES
+        self._beat_ns = self._tick_ns = 0
+        self.rows: list[int] = []
+
+    # -- the launcher ------------------------------------------------------------------------------
+
+    def start(self, worker_id: int) -> None:
+        """Launch the one worker."""
+        ports = WorkerPorts(
+            self.log, self._snapshots, self.coordinator, NetClient(None, self.clock),
+            lambda roster: WatchedKernel(roster, self.done), self.clock,
+        )
+        config = WorkerConfig(budget_ns=self._budget_ns, snapshot_ns=1 << 62)
+        self._worker = Worker(worker_id, 1, ports, config)
+
+    def drain(self, worker_id: int) -> None:
+        raise AssertionError("the pool is of one worker")
+
+    @property
+    def worker(self) -> Worker:
+        assert self._worker is not None
+        return self._worker
+
+    def _begin(self, medical: dict[int, int], fifo: bool) -> None:
+        for _ in range(50):
+            self.clock.at_ns += 1_000_000
+            self.coordinator.tick()
+            if self._worker is not None:
+                self._worker.beat()
+                self._worker.step()
+                if len(self._worker._venues) == self.venues:
+                    break
+        for venue in range(self.venues):
+            if fifo:
+                self.backlog(venue).__class__ = Fifo
+            elif venue in medical:
+                self.backlog(venue).pin(medical[venue], self.clock.at_ns + PIN_NS)
+
+    # -- time --------------------------------------------------------------------------------------
+
+    def backlog(self, venue: int) -> Backlog:
+        return self.worker._venues[f"v{venue}"].backlog
+
+    def send(self, tick: int, due_ns: int, venues: int) -> None:
+        """What arrives in `tick` at the first `venues` venues goes through their edges into the
+        log as of `due_ns`; takes no time."""
+        kept, self.clock.at_ns = self.clock.at_ns, due_ns
+        rows = 0
+        for phase in range(PHASES):
+            made = self.edges.tick(phase, tick, self._orders(phase))
+            for venue in range(phase, venues, PHASES):
+                for record, payload in made:
+                    rows += record.rows
+                    stored = Record("edge", self._sent[venue], due_ns, payload)
+                    self._sent[venue] += 1
+                    self.log.append(f"telemetry/v{venue}", [stored], 1 << 40)
+        self.rows.append(rows)
+        self.clock.at_ns = kept
+
+    def _orders(self, phase: int) -> list[Order]:
+        """Orders to the first venue of a phase that have come since the last call."""
+        topic = orders_topic(f"v{phase}")
+        found = [record.payload for record in self.log.all(topic)[self._order_at[phase] :]]
+        self._order_at[phase] += len(found)
+        return [decode_order(payload) for payload in found]
+
+    def step(self, slow: float) -> bool:
+        """One turn of the worker, for as long as its CPU time says; coordinator and heartbeats run
+        elsewhere and take none of it."""
+        now_ns = self.clock.at_ns
+        if now_ns - self._tick_ns >= COORDINATOR_NS:
+            self._tick_ns = now_ns
+            self.coordinator.tick()
+        if now_ns - self._beat_ns >= BEAT_NS:
+            self._beat_ns = now_ns
+            self.worker.beat()
+        self.clock.run(slow)
+        moved = self.worker.step()
+        self.clock.hold()
+        return moved
+
+    def waits_s(self) -> tuple[float, float]:
+        """Age of the oldest record in the log that is not done, for hot and for other flows."""
+        now_ns, worst = self.clock(), [0.0, 0.0]
+        for venue in range(self.venues):
+            held, backlog = self.log._records[f"telemetry/v{venue}"], self.backlog(venue)
+            hot = Backlog.hot(backlog)
+            for row, offset in backlog.offsets().items():
+                if offset < len(held):
+                    at = 0 if row in hot else 1
+                    worst[at] = max(worst[at], (now_ns - held[offset].t_append_ns) / 1e9)
+        return worst[0], worst[1]
+
+    def actions(self) -> list[dict[str, object]]:
+        """What the coordinator did, and why."""
+        return [json.loads(record.payload) for record in self.log.all(ACTIONS_TOPIC)]
