@@ -21,6 +21,7 @@ from models.errors import LogError
 from models.events.envelope import EVENT_TYPE, to_cloudevent
 from models.latency import LatencyHistogram
 from models.telemetry.decoded import Refusal
+from models.telemetry.ipc_write import StreamWriter
 from models.telemetry.quarantine import (
     REFUSALS_TYPE,
     REJECTED_TYPE,
@@ -83,6 +84,9 @@ class Journal:
         self.roster = roster
         self.venue_id = roster.venue_id
         self.device_ids = [device.device_id for device in roster.devices]
+        self._writer = StreamWriter(
+            self.device_ids, [device.kind for device in roster.devices]
+        )
         self.stream = edge_stream(roster.match_id)
         self.order_stream = f"orders/{roster.venue_id}/{roster.match_id}"
         self.epoch = 0
@@ -131,7 +135,7 @@ class Journal:
         records = [
             Record(
                 RAW_STREAM, self._raw_seq + place, batch.now_ns,
-                encode_raw(batch, self.device_ids), RAW_TYPE,
+                encode_raw(batch, self.device_ids, self._writer), RAW_TYPE,
             )
             for place, batch in enumerate(batches)
         ]
@@ -243,7 +247,7 @@ class Journal:
 
     def _telemetry(self, record: TelemetryRecord, mark: int, sealed_ns: int) -> Record:
         marked = replace(record, marks={**record.marks, "source": mark, "edge": sealed_ns})
-        body = encode_record(marked, self.device_ids)
+        body = encode_record(marked, self.device_ids, self._writer)
         return Record(self.stream, record.seq, record.t_to_ns, body, TELEMETRY_TYPE)
 
     def _put(self, name: str, record: Record) -> None:

@@ -23,7 +23,7 @@ from models.telemetry.kinds import KINDS, Kind
 
 MOST_LAYOUTS: Final = 64
 MOST_PLANS: Final = 1024
-_FIXED: Final = (np.int32, np.uint32, np.uint32, np.int64, np.int64, np.uint32)
+FIXED: Final = (np.int32, np.uint32, np.uint32, np.int64, np.int64, np.uint32)
 _DICTIONARY: Final = 2
 _RECORDS: Final = 3
 
@@ -82,7 +82,7 @@ class StreamReader:
         try:
             prefix = self._last.get(kind, b"")
             if not prefix or not stream.startswith(prefix):
-                names = _message(stream, _message(stream, 0).end)
+                names = message_at(stream, message_at(stream, 0).end)
                 if names.header_type != _DICTIONARY:
                     return None
                 prefix = self._last[kind] = stream[: names.end]
@@ -126,8 +126,8 @@ class StreamReader:
 
 def _dictionary_of(prefix: bytes, schema: pa.Schema) -> list[str]:
     """The device ids in the dictionary message that ends `prefix`."""
-    message = _message(prefix, _message(prefix, 0).end)
-    table = _field(prefix, message.header, 1)
+    message = message_at(prefix, message_at(prefix, 0).end)
+    table = field_at(prefix, message.header, 1)
     if table is None:
         raise ValueError("a dictionary without data")
     batch = table + struct.unpack_from("<I", prefix, table)[0]
@@ -143,13 +143,13 @@ def _dictionary_of(prefix: bytes, schema: pa.Schema) -> list[str]:
     return found
 
 
-def _message(data: bytes, begin: int) -> _Message:
+def message_at(data: bytes, begin: int) -> _Message:
     """Raises struct.error, ValueError on bytes that are no message."""
     mark, size = struct.unpack_from("<Ii", data, begin)
     if mark != 0xFFFFFFFF or size <= 0:
         raise ValueError("no message here")
     table = begin + 8 + struct.unpack_from("<I", data, begin + 8)[0]
-    sort, header, length = (_field(data, table, n) for n in (1, 2, 3))
+    sort, header, length = (field_at(data, table, n) for n in (1, 2, 3))
     if sort is None or header is None:
         raise ValueError("a message without a header")
     body = begin + 8 + size
@@ -161,7 +161,7 @@ def _message(data: bytes, begin: int) -> _Message:
     )
 
 
-def _field(data: bytes, table: int, number: int) -> int | None:
+def field_at(data: bytes, table: int, number: int) -> int | None:
     """Where field `number` of a FlatBuffers table is, None when it has its default."""
     vtable = table - struct.unpack_from("<i", data, table)[0]
     if vtable < 0:
@@ -176,7 +176,7 @@ def _field(data: bytes, table: int, number: int) -> int | None:
 def _batch(data: bytes, table: int) -> tuple[int, int, list[tuple[int, int]]]:
     """Rows, nulls in all columns, and (offset, bytes) of every buffer of a RecordBatch table.
     Raises ValueError for compressed ones."""
-    length, nodes, buffers, packed = (_field(data, table, n) for n in range(4))
+    length, nodes, buffers, packed = (field_at(data, table, n) for n in range(4))
     if nodes is None or buffers is None or packed is not None:
         raise ValueError("not plain")
     count = struct.unpack_from("<q", data, length)[0] if length is not None else 0
@@ -199,26 +199,26 @@ def _plan(metadata: bytes, channels: int) -> _Plan | None:
     mark, size, at = struct.unpack_from("<IiI", metadata, 0)
     if mark != 0xFFFFFFFF or size != len(metadata) - 8:
         return None
-    sort, header, length = (_field(metadata, 8 + at, n) for n in (1, 2, 3))
+    sort, header, length = (field_at(metadata, 8 + at, n) for n in (1, 2, 3))
     if sort is None or header is None or length is None or metadata[sort] != _RECORDS:
         return None
     (body_bytes,) = struct.unpack_from("<q", metadata, length)
     table = header + struct.unpack_from("<I", metadata, header)[0]
     count, nulls, buffers = _batch(metadata, table)
-    if nulls or count <= 0 or len(buffers) != 2 * (len(_FIXED) + channels):
+    if nulls or count <= 0 or len(buffers) != 2 * (len(FIXED) + channels):
         return None
     data = buffers[1::2]
-    sizes = [np.dtype(d).itemsize for d in _FIXED] + [4] * channels
+    sizes = [np.dtype(d).itemsize for d in FIXED] + [4] * channels
     if any(
         at < 0 or at % width or length < count * width or at + length > body_bytes
         for (at, length), width in zip(data, sizes, strict=True)
     ):
         return None
-    places = [at for at, _ in data[len(_FIXED) :]]
+    places = [at for at, _ in data[len(FIXED) :]]
     steps = {b - a for a, b in pairwise(places)} or {4 * count}
     if len(steps) != 1:
         return None
-    fixed = tuple(at for at, _ in data[: len(_FIXED)])
+    fixed = tuple(at for at, _ in data[: len(FIXED)])
     return _Plan(count, body_bytes, fixed, places[0], steps.pop())
 
 

@@ -14,6 +14,7 @@ import pyarrow as pa
 from models.errors import SchemaError
 from models.telemetry.arrow import SCHEMA_VERSION, first_block, to_arrow
 from models.telemetry.block import SampleBlock
+from models.telemetry.ipc_write import StreamWriter, stream_of
 from models.telemetry.kinds import Kind
 
 Lanes = dict[str, dict[Kind, SampleBlock]]
@@ -21,15 +22,21 @@ Lanes = dict[str, dict[Kind, SampleBlock]]
 
 def pack(
     magic: bytes, header: Mapping[str, Any], lanes: Mapping[str, Mapping[Kind, SampleBlock]],
-    device_ids: list[str],
+    device_ids: list[str], writer: StreamWriter | None = None,
 ) -> bytes:
-    """The bytes of `header` and all blocks that have rows; `device_ids[row]` names a device."""
+    """The bytes of `header` and all blocks that have rows; `device_ids[row]` names a device.
+
+    writer: one for these devices, for callers that write many.
+    """
     parts: list[bytes] = []
     listed: list[dict[str, object]] = []
     for lane, blocks in lanes.items():
         for kind, block in blocks.items():
             if len(block):
-                body = _ipc(to_arrow(block, device_ids))
+                if writer is not None:
+                    body = writer.write(block)
+                else:
+                    body = stream_of(to_arrow(block, device_ids))
                 listed.append({"lane": lane, "kind": str(kind), "bytes": len(body)})
                 parts.append(body)
     whole = {"schema_v": SCHEMA_VERSION, **header, "parts": listed}
@@ -85,10 +92,3 @@ def unpack_parts(
     except (LookupError, TypeError, ValueError, StopIteration, pa.ArrowException, OSError) as error:
         raise SchemaError("wrong_format", str(error)[:200]) from error
     return found
-
-
-def _ipc(batch: pa.RecordBatch) -> bytes:
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, batch.schema) as writer:
-        writer.write_batch(batch)
-    return sink.getvalue().to_pybytes()

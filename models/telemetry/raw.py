@@ -12,6 +12,7 @@ from typing import Any
 
 from models.errors import SchemaError
 from models.telemetry.block import SampleBlock
+from models.telemetry.ipc_write import StreamWriter
 from models.telemetry.kinds import Kind
 from models.telemetry.orders import Order, order_from
 from models.telemetry.parts import pack, unpack_header, unpack_parts
@@ -46,8 +47,10 @@ class RawBatch:
         return sum(len(block) for block in self.blocks.values())
 
 
-def encode_raw(batch: RawBatch, device_ids: list[str]) -> bytes:
-    """The bytes of `batch`; `device_ids[row]` names roster device `row`."""
+def encode_raw(
+    batch: RawBatch, device_ids: list[str], writer: StreamWriter | None = None
+) -> bytes:
+    """The bytes of `batch`; `device_ids[row]` names roster device `row`; see `pack`."""
     header: dict[str, Any] = {
         "source_id": batch.source_id, "cursor": batch.cursor, "now_ns": batch.now_ns,
         "refused": batch.refused, "end": batch.end,
@@ -55,7 +58,7 @@ def encode_raw(batch: RawBatch, device_ids: list[str]) -> bytes:
     if batch.orders or batch.unread:
         header["orders"] = [order.to_dict() for order in batch.orders]
         header["unread"] = batch.unread
-    return pack(MAGIC, header, {_LANE: batch.blocks}, device_ids)
+    return pack(MAGIC, header, {_LANE: batch.blocks}, device_ids, writer)
 
 
 def decode_raw(payload: bytes, rows_of: dict[tuple[str, Kind], int]) -> RawBatch:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from models.errors import SchemaError
 from models.telemetry.block import SampleBlock
+from models.telemetry.ipc_write import StreamWriter
 from models.telemetry.kinds import Kind
 from models.telemetry.parts import pack, unpack_header, unpack_parts
 
@@ -64,8 +65,10 @@ class TelemetryRecord:
         return sum(len(b) for b in self.blocks.values())
 
 
-def encode_record(record: TelemetryRecord, device_ids: list[str]) -> bytes:
-    """The bytes of `record`; `device_ids[row]` names roster device `row`."""
+def encode_record(
+    record: TelemetryRecord, device_ids: list[str], writer: StreamWriter | None = None
+) -> bytes:
+    """The bytes of `record`; `device_ids[row]` names roster device `row`; see `pack`."""
     header = {
         "venue_id": record.venue_id, "match_id": record.match_id,
         "seq": record.seq, "t_from_ns": record.t_from_ns, "t_to_ns": record.t_to_ns,
@@ -76,7 +79,8 @@ def encode_record(record: TelemetryRecord, device_ids: list[str]) -> bytes:
             "hot": record.flows.hot.astype(int).tolist(),
         },
     }
-    return pack(MAGIC, header, {LIVE: record.blocks, _LATE: record.supplements}, device_ids)
+    lanes = {LIVE: record.blocks, _LATE: record.supplements}
+    return pack(MAGIC, header, lanes, device_ids, writer)
 
 
 def decode_header(payload: bytes) -> tuple[dict[str, Any], int]:

@@ -1,0 +1,81 @@
+"""Streams written straight from columns: what pyarrow writes, to the byte."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from models.telemetry.arrow import first_block, to_arrow
+from models.telemetry.block import SampleBlock
+from models.telemetry.ipc import StreamReader
+from models.telemetry.ipc_write import MOST_PLANS, StreamWriter, stream_of
+from models.telemetry.kinds import KINDS, Kind
+
+KINDS_OF = [kind for kind in Kind for _ in range(3)]
+IDS = [f"device-{row}" for row in range(len(KINDS_OF))]
+COLUMNS = ("device", "boot", "seq", "t_event_ns", "t_ingest_ns", "flags", "values")
+
+
+def rows_of(kind: Kind) -> list[int]:
+    return [row for row, one in enumerate(KINDS_OF) if one == kind]
+
+
+def block_of(kind: Kind, count: int, seed: int = 1) -> SampleBlock:
+    rng = np.random.default_rng(seed)
+    values = rng.normal(size=(len(KINDS[kind].channels), count)).astype(np.float32)
+    values[rng.random(values.shape) < 0.2] = np.nan
+    times = rng.integers(0, 1 << 62, (2, count))
+    small = rng.integers(0, 1 << 32, (3, count)).astype(np.uint32)
+    device = rng.choice(rows_of(kind), count).astype(np.int32)
+    return SampleBlock(kind, device, small[0], small[1], times[0], times[1], small[2], values)
+
+
+def by_pyarrow(block: SampleBlock) -> bytes:
+    rows = rows_of(block.kind)
+    local = np.searchsorted(rows, block.device).astype(np.int32)
+    return stream_of(to_arrow(replace(block, device=local), [IDS[row] for row in rows]))
+
+
+@settings(max_examples=120, deadline=None)
+@given(st.sampled_from(list(Kind)), st.integers(1, 300), st.integers(0, 1000))
+def test_it_writes_what_pyarrow_writes(kind: Kind, count: int, seed: int) -> None:
+    block, writer = block_of(kind, count, seed), StreamWriter(IDS, KINDS_OF)
+    for _ in range(2):
+        assert writer.write(block) == by_pyarrow(block)
+
+
+@pytest.mark.parametrize("kind", list(Kind))
+def test_both_readers_find_the_rows_of_the_roster_again(kind: Kind) -> None:
+    block = block_of(kind, 33)
+    stream = StreamWriter(IDS, KINDS_OF).write(block)
+    names = {IDS[row]: row for row in rows_of(kind)}
+    for found in (first_block(stream, names), StreamReader({kind: names}).read(stream, kind)):
+        assert all(
+            np.array_equal(getattr(found, c), getattr(block, c), equal_nan=c == "values")
+            for c in COLUMNS
+        )
+
+
+def test_columns_may_be_cut_from_larger_ones() -> None:
+    block = block_of(Kind.IMU, 40)
+    wide = np.asfortranarray(np.repeat(block.values, 2, axis=1))
+    cut = replace(block, values=wide[:, ::2], seq=np.repeat(block.seq, 2)[::2])
+    assert StreamWriter(IDS, KINDS_OF).write(cut) == by_pyarrow(block)
+
+
+def test_rows_of_a_device_of_another_kind_keep_their_device() -> None:
+    block = block_of(Kind.LPS, 5)
+    foreign = replace(block, device=np.full(5, rows_of(Kind.IMU)[1], np.int32))
+    stream = StreamWriter(IDS, KINDS_OF).write(foreign)
+    assert first_block(stream, {name: row for row, name in enumerate(IDS)}).device.tolist() == (
+        foreign.device.tolist()
+    )
+
+
+def test_it_remembers_a_bounded_number_of_sizes() -> None:
+    writer = StreamWriter(IDS, KINDS_OF)
+    for count in range(1, MOST_PLANS + 50):
+        writer.write(block_of(Kind.HEART, count))
+    assert len(writer._plans) <= MOST_PLANS
