@@ -14,7 +14,6 @@ from typing import Any, Final
 import pyarrow as pa
 
 from models.errors import TouchlineError
-from models.flows.states import decode_states
 from models.readmodel_events import event_entry
 from models.readmodel_input import (
     ACTIONS,
@@ -27,6 +26,7 @@ from models.readmodel_input import (
     StoredLike,
     split_topic,
 )
+from models.readmodel_rows import read_table
 from models.readmodel_venue import VenueModel
 
 EVENT_RING: Final = 10_000
@@ -80,7 +80,7 @@ class ReadModel:
             new = venue.take_event(event, version)
             return Applied("event", int(new), event["source_ns"] if new else 0)
         if kind == INSIGHTS and record.content_type == STATES_TYPE:
-            table = decode_states(record.payload)
+            table = read_table(record.payload)
             return Applied("states", venue.take_states(table, stored.t_append_ns, version))
         if kind == INSIGHTS and record.content_type == PREDICTION_TYPE:
             for prediction in _listed(json.loads(record.payload)):
@@ -88,7 +88,7 @@ class ReadModel:
             return Applied("prediction", 1)
         if kind == HEALTH:
             # Read by column names: the edge's own decoder would bring its compiled kernels along.
-            table = pa.ipc.open_stream(record.payload).read_all()
+            table = read_table(record.payload)
             return Applied("health", venue.take_health(table, stored.t_append_ns, version))
         if kind == ROSTER:
             venue.take_roster(record.payload, version)

@@ -9,12 +9,15 @@ from typing import Any, Final
 
 import pyarrow as pa
 
+from models.readmodel_rows import Readable, TableRow
+
 STATUS_OF: Final = {
     "device_degraded": "degraded", "device_failed": "failed", "device_recovered": "ok",
 }
 SILENT_AFTER_S: Final = 5.0
 SILENT_PERIODS: Final = 3.0
 MAX_DEVICES: Final = 20_000
+_KEYS: Final = ("device_id", "kind", "t_ns")
 
 
 @dataclass(slots=True)
@@ -30,7 +33,15 @@ class DeviceEntry:
     version: int = 0
     status: str = "waiting"
     faults: list[str] = field(default_factory=list)
-    health: dict[str, float] = field(default_factory=dict)
+    row: TableRow | dict[str, Any] = field(default_factory=dict)
+    age_s: float = 0.0
+
+    @property
+    def health(self) -> dict[str, float]:
+        """The finite numbers of the newest health row."""
+        if isinstance(self.row, TableRow):
+            self.row = _numbers(self.row.values())
+        return self.row
 
 
 class DeviceBoard:
@@ -41,6 +52,7 @@ class DeviceBoard:
         self.predictions: dict[str, dict[str, Any]] = {}
         self.head_ns = 0
         self.overflow = 0
+        self._readable = Readable(_KEYS)
 
     def enroll(self, devices: list[dict[str, Any]]) -> None:
         """Know the devices of the roster, so that one never heard of is shown as waiting."""
@@ -54,21 +66,22 @@ class DeviceBoard:
 
     def take_health(self, table: pa.Table, t_append_ns: int, version: int) -> int:
         """Take health rows (device_id, kind, t_ns, features). Raises KeyError."""
-        rows = table.to_pylist()
-        for row in rows:
-            entry = self._entry(str(row["device_id"]), str(row["kind"]), "")
-            t_ns = int(row["t_ns"])
+        names, kinds, times = (table.column(key).to_pylist() for key in _KEYS)
+        whole = [] if self._readable.later(table) else table.to_pylist()
+        known = "age_s" in table.column_names
+        ages = table.column("age_s").to_pylist() if known else [0.0] * table.num_rows
+        for index, (name, kind, time) in enumerate(zip(names, kinds, times, strict=True)):
+            entry = self._entry(str(name), str(kind), "")
+            t_ns = int(time)
             if entry is None or t_ns < entry.t_ns:
                 continue
             entry.t_ns, entry.t_append_ns, entry.version = t_ns, t_append_ns, version
-            entry.health = {
-                name: round(value, 4) for name, value in row.items()
-                if isinstance(value, float) and value == value and abs(value) != float("inf")
-            }
+            entry.row = _numbers(whole[index]) if whole else TableRow(table, index)
+            entry.age_s = _numbers({"age_s": ages[index]}).get("age_s", 0.0)
             if entry.status == "waiting":
                 entry.status = "ok"
             self.head_ns = max(self.head_ns, t_ns)
-        return len(rows)
+        return table.num_rows
 
     def take_event(self, event: dict[str, Any], version: int) -> None:
         """Let a device event change the status of the device that it names."""
@@ -132,8 +145,7 @@ class DeviceBoard:
         }
 
     def _status(self, entry: DeviceEntry) -> str:
-        silent_s = float(entry.health.get("age_s", 0.0))
-        if entry.status == "ok" and entry.t_ns and silent_s > entry.silent_after_s:
+        if entry.status == "ok" and entry.t_ns and entry.age_s > entry.silent_after_s:
             return "silent"
         return entry.status
 
@@ -163,6 +175,13 @@ def failure_p(prediction: dict[str, Any]) -> float:
     """The probability of a failure within the horizon; 0 where the prediction gives none."""
     value = prediction.get("scores", {}).get("p_fail", 0.0)
     return float(value) if value is not None and value == value else 0.0
+
+
+def _numbers(row: dict[str, Any]) -> dict[str, float]:
+    return {
+        name: round(value, 4) for name, value in row.items()
+        if isinstance(value, float) and value == value and abs(value) != float("inf")
+    }
 
 
 def _likeliest(prediction: dict[str, Any]) -> str:

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from models.flows.states import match_of_states
+from models.readmodel_rows import Readable, TableRow
 
 STATE_PERIOD_MS: Final = 250.0
 HEART_PERIOD_MS: Final = 1000.0
@@ -37,19 +38,26 @@ _KEYS: Final = ("subject_id", "t_ns", "status")
 
 @dataclass(slots=True)
 class StateEntry:
-    """The newest row of a subject: `values` holds finite numbers only (unknown is absent)."""
+    """The newest row of a subject."""
 
     t_ns: int
     t_append_ns: int
     version: int
     status: str
     algo_version: str
-    values: dict[str, Any]
+    row: TableRow | dict[str, Any]
     first_ns: int = 0
     hot: bool = False
     history: deque[tuple[int, dict[str, float]]] = field(
         default_factory=lambda: deque(maxlen=HISTORY_POINTS)
     )
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """Finite numbers only (unknown is absent)."""
+        if isinstance(self.row, TableRow):
+            self.row = _shown(self.row.values())
+        return self.row
 
 
 class StateBoard:
@@ -58,6 +66,7 @@ class StateBoard:
     def __init__(self) -> None:
         self.entries: dict[str, StateEntry] = {}
         self.finals: dict[tuple[str, str], dict[str, Any]] = {}
+        self._readable = Readable(_KEYS)
         self.trail: deque[tuple[int, float, float, float]] = deque(maxlen=TRAIL_POINTS)
         self.head_ns = 0
         self.rows = 0
@@ -89,32 +98,39 @@ class StateBoard:
         self.head_ns = max(self.head_ns, int(times.max()))
         algorithm = (table.schema.metadata or {}).get(b"algo_version", b"").decode()
         last = _newest_rows(subjects, times)
+        whole = [] if self._readable.later(table) else table.to_pylist()
+        hot, intensity = (_listed(table, name) for name in ("hot", "intensity"))
         changed = 0
-        for subject_id, row in zip(last, table.take(list(last.values())).to_pylist(), strict=True):
-            changed += self._take_row(subject_id, row, algorithm, t_append_ns, version)
+        for subject_id, index in last.items():
+            status = (statuses[index] if statuses else None) or "provisional"
+            entry = self._entry(subject_id, int(times[index]), status)
+            if entry is None:
+                continue
+            entry.t_append_ns, entry.version, entry.algo_version = t_append_ns, version, algorithm
+            entry.row = _shown(whole[index]) if whole else TableRow(table, index)
+            entry.hot = _is_hot(entry.hot, hot, intensity, index)
+            self._note(entry, table, index)
+            changed += 1
         if ball_id in last:
             self._extend_trail(table, np.array([s == ball_id for s in subjects]), times)
         return changed
 
-    def _take_row(
-        self, subject_id: str, row: dict[str, Any], algorithm: str, t_append_ns: int, version: int
-    ) -> int:
+    def _entry(self, subject_id: str, t_ns: int, status: str) -> StateEntry | None:
+        """The subject's entry as of `t_ns`; None when it holds something newer."""
         held = self.entries.get(subject_id)
-        t_ns, status = int(row["t_ns"]), str(row.get("status") or "provisional")
-        if held is not None and (t_ns, status == "final") < (held.t_ns, held.status == "final"):
-            return 0
-        values = {k: _plain(v) for k, v in row.items() if k not in _KEYS and _known(v)}
-        first_ns = held.first_ns if held is not None else t_ns
-        entry = StateEntry(t_ns, t_append_ns, version, status, algorithm, values, first_ns)
-        if held is not None:
-            entry.history = held.history
-        intensity = float(values.get("intensity", 0.0))
-        bound = HOT_LEAVE if held is not None and held.hot else HOT_ENTER
-        entry.hot = bool(values["hot"]) if "hot" in values else intensity >= bound
-        if not entry.history or t_ns - entry.history[-1][0] >= HISTORY_STEP_NS:
-            entry.history.append((t_ns, {c: values[c] for c in HISTORY_COLUMNS if c in values}))
-        self.entries[subject_id] = entry
-        return 1
+        if held is None:
+            held = self.entries[subject_id] = StateEntry(t_ns, 0, 0, status, "", {}, t_ns)
+        elif (t_ns, status == "final") < (held.t_ns, held.status == "final"):
+            return None
+        held.t_ns, held.status = t_ns, status
+        return held
+
+    def _note(self, entry: StateEntry, table: pa.Table, index: int) -> None:
+        """Extend the history, a point per step."""
+        if not entry.history or entry.t_ns - entry.history[-1][0] >= HISTORY_STEP_NS:
+            row = TableRow(table, index)
+            point = {name: row.value(name) for name in HISTORY_COLUMNS}
+            entry.history.append((entry.t_ns, _shown(point)))
 
     def _extend_trail(self, table: pa.Table, mask: Any, times: Any) -> None:
         columns = [
@@ -184,8 +200,30 @@ def _newest_rows(subjects: list[str], times: Any) -> dict[str, int]:
     return best
 
 
+def _is_hot(
+    was: bool, hot: list[float | None] | None, intensity: list[float | None] | None, index: int
+) -> bool:
+    """What the row says; if it says nothing, by hysteresis on its intensity."""
+    if hot is not None and _known(hot[index]):
+        return bool(hot[index])
+    value = intensity[index] if intensity is not None else None
+    known = _plain(value) if _known(value) else 0.0
+    return bool(known >= (HOT_LEAVE if was else HOT_ENTER))
+
+
 def _has(table: pa.Table, name: str) -> bool:
     return name in table.column_names
+
+
+def _listed(table: pa.Table, name: str) -> list[float | None] | None:
+    """A column of numbers; None where there is none. Raises TypeError, ValueError."""
+    if not _has(table, name):
+        return None
+    return [None if value is None else float(value) for value in table.column(name).to_pylist()]
+
+
+def _shown(row: dict[str, Any]) -> dict[str, Any]:
+    return {k: _plain(v) for k, v in row.items() if k not in _KEYS and _known(v)}
 
 
 def _known(value: Any) -> bool:
