@@ -248,9 +248,11 @@ class Stadium:
     def _tick(self, now_ns: int) -> Pulled | None:
         """An empty batch that lets event time pass on a live venue that has gone quiet: often while
         rows wait for it, and now and then while none do, so that an outage of all is noticed."""
-        clock = self._parts.clock
-        every_ns = TICK_NS if self._parts.buffered() else IDLE_TICK_NS
-        if clock.virtual or now_ns - self._tick_ns < every_ns:
+        clock, waited_ns = self._parts.clock, now_ns - self._tick_ns
+        if clock.virtual or waited_ns < TICK_NS:
+            return None
+        # Asked last: counting what waits costs more than a round that finds nothing.
+        if waited_ns < IDLE_TICK_NS and not self._parts.buffered():
             return None
         self._tick_ns = now_ns
         clock.advance(clock.now_ns())

@@ -7,6 +7,7 @@ became of orders. All counters of `edge/<match>` and of the last follow from the
 so a replay numbers its records the same.
 """
 
+import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -82,6 +83,7 @@ class Journal:
     def __init__(self, log: EventLog, roster: Roster) -> None:
         self.log = log
         self.roster = roster
+        self.roster_sha = hashlib.sha256(roster.to_json().encode()).hexdigest()
         self.venue_id = roster.venue_id
         self.device_ids = [device.device_id for device in roster.devices]
         self._writer = StreamWriter(

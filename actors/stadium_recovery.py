@@ -6,7 +6,6 @@ nothing.
 A snapshot of another match only tells where that match's raw records end.
 """
 
-import hashlib
 import json
 import struct
 from collections.abc import Callable
@@ -18,7 +17,6 @@ from cluster.snapshots import SnapshotStore
 from models.edge.kernel import EdgeKernel
 from models.errors import ConfigError, SchemaError
 from models.telemetry.raw import RawBatch, decode_raw
-from models.telemetry.roster import Roster
 
 MAGIC: Final = b"TLE1"
 PAGE_RECORDS: Final = 64
@@ -46,7 +44,7 @@ def save(journal: Journal, kernel: EdgeKernel, store: SnapshotStore) -> int:
     """
     assert journal.staged == 0
     head = {
-        "match_id": journal.roster.match_id, "roster": roster_sha(journal.roster),
+        "match_id": journal.roster.match_id, "roster": journal.roster_sha,
         "counters": asdict(journal.counters),
     }
     text = json.dumps(head, sort_keys=True).encode()
@@ -78,10 +76,6 @@ def recover(
     return Recovery(fresh, start, replayed, damaged)
 
 
-def roster_sha(roster: Roster) -> str:
-    return hashlib.sha256(roster.to_json().encode()).hexdigest()
-
-
 def _restore(journal: Journal, kernel: EdgeKernel, store: SnapshotStore, raw_end: int) -> bool:
     found = store.get(snapshot_key(journal.venue_id))
     if found is None:
@@ -92,7 +86,7 @@ def _restore(journal: Journal, kernel: EdgeKernel, store: SnapshotStore, raw_end
         journal.counters = Counters(raw_offset=raw_end)
         save(journal, kernel, store)
         return False
-    if head["roster"] != roster_sha(journal.roster):
+    if head["roster"] != journal.roster_sha:
         raise ConfigError(
             f"the roster of match {journal.roster.match_id} at {journal.venue_id} has changed since"
             " the match began; give the match another id"

@@ -21,11 +21,13 @@ from cluster.settings import Settings
 from models.errors import LogError, OffsetError
 from models.latency import LatencyHistogram
 from models.readmodel import ReadModel
-from models.readmodel_input import FOLLOWED, split_topic
+from models.readmodel_input import EVENTS, FOLLOWED, split_topic
 from models.readmodel_venue import VenueModel
 
 POLL_S: Final = 0.005
 IDLE_POLL_S: Final = 0.05
+UNHURRIED_S: Final = 0.025
+"""Time between looks at topics that hold no events: a state is four times as old when it comes."""
 DISCOVER_S: Final = 1.0
 BATCH: Final = 512
 RETRY_S: Final = 0.5
@@ -73,19 +75,23 @@ class TwinStore:
         if self._owns_log:
             self._log.close()
 
-    def step(self) -> int:
-        """One bounded round over all topics; the number of records taken. Raises LogError."""
+    def step(self, events_only: bool = False) -> int:
+        """One bounded round over all topics, or over those with events; the number of records
+        taken. Raises LogError."""
         now_s = self._monotonic_s()
         if now_s - self._discovered_s >= DISCOVER_S:
             self._discover()
             self._discovered_s = now_s
-        return sum(self._tail(topic) for topic in tuple(self._offsets))
+        wanted = [t for t in self._offsets if not events_only or split_topic(t)[0] == EVENTS]
+        return sum(self._tail(topic) for topic in wanted)
 
     def _run(self) -> None:
-        idle = 0
+        idle, all_s = 0, float("-inf")
         while not self._stop.is_set():
             try:
-                idle = 0 if self.step() else idle + 1
+                hurried = self._monotonic_s() - all_s < UNHURRIED_S
+                all_s = all_s if hurried else self._monotonic_s()
+                idle = 0 if self.step(events_only=hurried) else idle + 1
                 self._error = ""
             except (LogError, OSError) as error:
                 # The log may be back in a moment; until then the answers grow old and say so.

@@ -1,8 +1,10 @@
 """A recorded or simulated match as a source, paced by its own arrival times or at full speed.
 
 The cursor counts units of 50 ms of arrival time, whatever the speed, so a restart with another
-speed resumes at the same sample, and the cuts do not depend on where a restart happened. Slow
-matches come in slices as small as a unit, because rows that wait for their slice are latency.
+speed resumes at the same sample, and the grid of cuts does not depend on where a restart happened.
+Slow matches come in slices as small as a unit, because rows that wait for their slice are latency.
+A stadium that has fallen behind gets all slices that are due as one, up to a second, as it would
+find them in the queue of a live feed: what a batch costs by itself must not keep it behind.
 """
 
 from typing import Any, Final, Protocol
@@ -18,6 +20,8 @@ UNIT_NS: Final = 50_000_000
 SECOND_UNITS: Final = 1_000_000_000 // UNIT_NS
 SLICED_UP_TO: Final = 5.0
 """Above this speed a slice is a whole second or more: wall-clock latency is below a slice's."""
+BEHIND_NS: Final = 150_000_000
+"""A slice that is taken so long after it was due is late, and those after it come with it."""
 
 
 class Track(Protocol):
@@ -74,6 +78,7 @@ class PlayedSource:
         upto = self._next_cursor()
         if self._pacer.due_ns(self._time_ns(upto)) > now_ns:
             return None
+        upto = self._all_due(upto, now_ns)
         blocks = self._track.read(self._cursor, upto)
         refused = count_refused(self._track.refusals) if self._cursor == 0 else {}
         newest = max((int(b.t_ingest_ns[-1]) for b in blocks.values() if len(b)), default=0)
@@ -109,10 +114,23 @@ class PlayedSource:
     def _time_ns(self, cursor: int) -> int:
         return self._track.start_ns + cursor * UNIT_NS
 
+    def _all_due(self, upto: int, now_ns: int) -> int:
+        """End of the last slice that is due, if the one to `upto` is late; within a second."""
+        speed, due_ns = self._pacer.speed, self._pacer.due_ns(self._time_ns(upto))
+        if not 0 < speed <= SLICED_UP_TO or now_ns - due_ns < BEHIND_NS:
+            return upto
+        end = min((self._cursor // SECOND_UNITS + 1) * SECOND_UNITS, self._track.units)
+        while upto < end and self._pacer.due_ns(self._time_ns(self._slice_end(upto))) <= now_ns:
+            upto = self._slice_end(upto)
+        return upto
+
     def _next_cursor(self) -> int:
-        """End of the next slice, on the grid of its size: a restart does not move the cuts."""
+        return self._slice_end(self._cursor)
+
+    def _slice_end(self, cursor: int) -> int:
+        """End of the slice from `cursor`, on the grid of its size: a restart moves no cuts."""
         speed = self._pacer.speed
         units = self._track.full_units if speed == 0 else SECOND_UNITS
         if 0 < speed <= SLICED_UP_TO:
             units = 1 if speed <= 1 else 2
-        return min((self._cursor // units + 1) * units, self._track.units)
+        return min((cursor // units + 1) * units, self._track.units)
