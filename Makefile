@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 KERNELS := $(VENV)/.kernels
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint unit ray e2e sim faults bench bench-peers soak clean
+.PHONY: help setup demo test lint unit ray e2e sim faults bench bench-load bench-peers soak clean
 
 help:  ## What can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -57,6 +57,9 @@ faults: setup  ## Every fault test, the long ones too, and how long each fault l
 
 bench: setup  ## Throughput, latency, CPU per stage and memory, as JSON (ARGS="--quick")
 	@$(PY) -m tests.bench.run $(ARGS)
+
+bench-load: setup  ## The highest sustained load, latency and CPU by stage (ARGS="--quick --flame DIR")
+	@$(PY) -m tests.bench.load $(ARGS)
 
 bench-peers: setup  ## Our kernel beside other engines on one workload (needs the contest; ARGS="--all")
 	@$(PY) -m tests.bench.peers.run $(ARGS)

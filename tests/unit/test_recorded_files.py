@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actors.sources.recorded import Recording, open_recording
-from actors.sources.recorded.canonical import ParquetLane
+from actors.sources.recorded.canonical import GroupLane
 from actors.sources.recorded.recognise import label_of_head
 from actors.sources.recorded.recording import MemoryLane
 from models.errors import SchemaError
@@ -87,7 +87,7 @@ def test_canonical_parquet_streams_row_group_by_row_group(tmp_path: Path) -> Non
     for kind, one in sent.items():
         write(tmp_path / f"{kind}.parquet", one)
     recording = open_recording(tmp_path)
-    assert all(isinstance(lane, ParquetLane) for lane in recording.lanes)
+    assert all(isinstance(lane, GroupLane) for lane in recording.lanes)
     assert recording.rows == {Kind.LPS: 1000, Kind.HEART: 50}
     for kind, found in all_rows(recording, 3 * SECOND).items():
         ids = [recording.roster.devices[row].device_id for row in found.device]
@@ -124,6 +124,21 @@ def test_canonical_arrow_reads_from_every_wrapping(tmp_path: Path, form: str) ->
             archive.write(path, "match.arrow")
         path = tmp_path / "match.zip"
     same(all_rows(open_recording(path), SECOND)[Kind.LPS], sent)
+
+
+@pytest.mark.parametrize("shuffled", [False, True])
+def test_an_arrow_file_is_read_batch_by_batch_if_its_batches_are_in_order(
+    tmp_path: Path, shuffled: bool
+) -> None:
+    sent = block(Kind.LPS, 1000)
+    order = np.random.default_rng(2).permutation(1000) if shuffled else np.arange(1000)
+    batch = to_arrow(sent.take(order), ["d0", "d1", "d2"])
+    with pa.ipc.new_file(str(tmp_path / "match.arrow"), batch.schema) as writer:
+        for at in range(0, 1000, 40):
+            writer.write_batch(batch.slice(at, 40))
+    recording = open_recording(tmp_path / "match.arrow")
+    assert isinstance(recording.lanes[0], MemoryLane if shuffled else GroupLane)
+    same(all_rows(recording, SECOND)[Kind.LPS], sent)
 
 
 def test_a_roster_beside_the_files_counts_devices_that_it_does_not_know(tmp_path: Path) -> None:

@@ -1,8 +1,9 @@
 """Canonical Parquet and Arrow files: our own schema, one file or many, streamed where possible.
 
 A file says its kind in its schema's metadata or in a folder named `kind=<kind>`. Parquet is read
-row group by row group when its arrival times have statistics and its groups overlap little, so
-memory holds a few row groups; Arrow IPC files, and Parquet in any other order, are read whole. A
+row group by row group when its arrival times have statistics and its groups overlap little, and
+plain Arrow IPC files batch by batch, so memory holds a few of them; what is packed or in any other
+order is read whole. A
 `roster.json` beside the files is the roster; otherwise every device is its own subject.
 """
 
@@ -12,6 +13,7 @@ from typing import Final
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from actors.sources.recorded.blobs import Blob
@@ -36,10 +38,10 @@ NOMINAL_HZ: Final = {
 _KIND_KEY = b"touchline.kind"
 _BROKEN = (pa.ArrowException, OSError, ValueError, KeyError, IndexError)
 Group = tuple[int, int, Path, int]
-"""(t_min_ns, t_max_ns, file, row group)"""
+"""(t_min_ns, t_max_ns, file, row group or batch)"""
 
 
-class ParquetLane:
+class GroupLane:
     """Row groups of one kind, in arrival order across files; holds at most MAX_OVERLAP + 2."""
 
     def __init__(self, kind: Kind, groups: list[Group], rows: int, rows_of: dict[str, int]) -> None:
@@ -72,7 +74,7 @@ class ParquetLane:
         held = self._held.get((path, number))
         if held is None:
             try:
-                table = pq.ParquetFile(path).read_row_group(number)
+                table = _group_table(path, number)
             except _BROKEN as error:
                 detail = f"{path.name}, row group {number}: {error}"
                 raise SchemaError("decoder", detail) from error
@@ -155,6 +157,36 @@ def _count(column: pa.ChunkedArray, ids: Counter[str]) -> None:
         ids[one["values"] or ""] += one["counts"]
 
 
+def _group_table(path: Path, number: int) -> pa.Table:
+    """Row group or batch `number` of a file, checked through."""
+    if _is_mapped(path):
+        with pa.memory_map(str(path)) as source:
+            batch = pa.ipc.open_file(source).get_batch(number)
+            batch.validate(full=True)
+            return pa.Table.from_batches([batch])
+    return pq.ParquetFile(path).read_row_group(number)
+
+
+def _batches(path: Path) -> list[Group]:
+    """The batches with rows of an Arrow IPC file; all of them are looked at once."""
+    found: list[Group] = []
+    with pa.memory_map(str(path)) as source:
+        file = pa.ipc.open_file(source)
+        names = file.schema.names
+        column = "t_ingest_ns" if "t_ingest_ns" in names else "t_event_ns"
+        for number in range(file.num_record_batches):
+            times = file.get_batch(number).column(column)
+            if len(times):
+                ends = pc.min_max(times).as_py()
+                found.append((int(ends["min"]), int(ends["max"]), path, number))
+    return found
+
+
+def _is_mapped(path: Path) -> bool:
+    with path.open("rb") as stream:
+        return stream.read(6) == b"ARROW1"
+
+
 def _is_parquet(blob: Blob) -> bool:
     return not blob.member and blob.head(4) == b"PAR1" and blob.path.suffix != ".gz"
 
@@ -198,7 +230,7 @@ def _lane(
     groups = _groups(blobs)
     if groups is not None:
         rows = sum(count for one, count in counts.items() if one in rows_of)
-        return [ParquetLane(kind, groups, rows, rows_of)] if groups and rows else []
+        return [GroupLane(kind, groups, rows, rows_of)] if groups and rows else []
     parts = []
     for blob in blobs:
         try:
@@ -213,6 +245,9 @@ def _groups(blobs: list[Blob]) -> list[Group] | None:
     """All row groups with their arrival times; None when the files cannot be streamed."""
     found: list[Group] = []
     for blob in blobs:
+        if not blob.member and _is_mapped(blob.path):
+            found += _batches(blob.path)
+            continue
         if not _is_parquet(blob):
             return None
         metadata = pq.ParquetFile(blob.path).metadata
