@@ -24,7 +24,7 @@ from models.readmodel import ReadModel
 from models.readmodel_input import EVENTS, FOLLOWED, split_topic
 from models.readmodel_venue import VenueModel
 
-POLL_S: Final = 0.005
+POLL_S: Final = 0.01
 IDLE_POLL_S: Final = 0.05
 UNHURRIED_S: Final = 0.025
 """Time between looks at topics that hold no events: a state is four times as old when it comes."""
@@ -98,7 +98,7 @@ class TwinStore:
                 self._error = f"{type(error).__name__}: {error}"[:300]
                 self._stop.wait(RETRY_S)
             if idle:
-                self._stop.wait(POLL_S if idle < 200 else IDLE_POLL_S)
+                self._stop.wait(POLL_S if idle < 100 else IDLE_POLL_S)
 
     def _discover(self) -> None:
         """Follow topics that are new: of a venue its roster first, so that rows have names."""
