@@ -132,8 +132,9 @@ class Stadium:
     def ingest(self, payload: bytes, content_type: str, identity: str = "") -> Answer:
         """A verdict per packet, once its rows are durable; from any thread.
 
-        content_type: Arrow IPC stream, JSON or binary packets. A payload that finds the queue full,
-        or the log down, gets the one verdict "retry"; sending it again is harmless.
+        content_type: Arrow IPC stream, JSON or binary packets, or any of them `+zstd`. A payload
+        that finds the queue full, or the log down, gets the one verdict "retry"; sending it again
+        is harmless.
         """
         ticket = self.offer(payload, content_type, identity)
         if self._thread is None:

@@ -1,8 +1,9 @@
 """`POST /v1/ingest/{venue}`: packets in, a verdict per packet out, after their rows are durable.
 
-Arrow IPC stream, JSON, or binary packets, told apart by content type. Bad packets are not an HTTP
-error: the answer is 202 and says which were refused and why. Sending a payload again is harmless:
-the edge drops what it has by (device, boot, seq).
+Arrow IPC stream, JSON, or binary packets, told apart by content type; `Content-Encoding: zstd`
+packs any of them (one frame that says its unpacked size, at most 16 MiB). Bad packets are not an
+HTTP error: the answer is 202 and says which were refused and why. Sending a payload again is
+harmless: the edge drops what it has by (device, boot, seq).
 """
 
 from typing import Any, Final
@@ -11,6 +12,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from models.telemetry.dense import ENCODING, SUFFIX
 from serve.gate import INGEST, Here, Who, allow
 from serve.ports import BusyError
 
@@ -28,7 +30,8 @@ def ingest_routes() -> APIRouter:
             kind: {"schema": {"type": "string", "format": "binary"}} for kind in CONTENT_TYPES
         }}},
         responses={code: {"description": text} for code, text in (
-            (400, "empty payload"), (413, "payload too large"), (415, "unknown content type"),
+            (400, "empty payload"), (413, "payload too large"),
+            (415, "unknown content type or encoding"),
             (429, "queue full, or log not reachable: send again after Retry-After"),
             (503, "the stadium does not answer"),
         )},
@@ -42,10 +45,15 @@ async def ingest(request: Request, ports: Here, who: Who, venue_id: str) -> JSON
     content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if content_type not in CONTENT_TYPES:
         raise HTTPException(415, "send one of: " + ", ".join(CONTENT_TYPES))
+    coding = request.headers.get("content-encoding", "identity").strip().lower()
+    if coding not in ("identity", ENCODING):
+        raise HTTPException(415, f"content encoding {coding[:40]!r}: send {ENCODING}, or none")
     payload = await _body(request, ports.limits.max_body_bytes)
     if not payload:
         raise HTTPException(400, "the payload is empty")
-    answer = await ports.stadium.ingest(venue_id, payload, content_type, who.subject)
+    # The stadium unpacks, to its own bound: a small body cannot become a large one on the way.
+    sort = content_type + (SUFFIX if coding == ENCODING else "")
+    answer = await ports.stadium.ingest(venue_id, payload, sort, who.subject)
     if len(answer) == 1 and answer[0].get("reason") == RETRY:
         raise BusyError(f"stadium {venue_id}", 1)
     verdicts = [_verdict(one) for one in answer]

@@ -1,5 +1,7 @@
 """Packets that are pushed through the REST interface: Arrow IPC streams, JSON, binary packets.
 
+A content type with `+zstd` behind it is a zstd frame of the rest; unpacked it may be as large as a
+payload may be, and what says that it is more is refused before it is unpacked.
 Decoding runs in the caller's thread; the loop only stamps, makes durable and judges. Bounded twice:
 payloads in flight and their bytes. Beyond that the caller is told to try again.
 """
@@ -21,9 +23,11 @@ from actors.sources.live import (
     restamped,
     retry_answer,
 )
+from models.errors import SchemaError
 from models.telemetry.decoded import Decoded, refused_whole
+from models.telemetry.dense import SUFFIX, unpacked
 from models.telemetry.devices import DeviceIndex
-from models.telemetry.ingest import decode_arrow
+from models.telemetry.ingest import REASONS, decode_arrow
 from models.telemetry.json_codec import decode_json
 from models.telemetry.packet import decode_packets
 from models.telemetry.reasons import Reason
@@ -60,8 +64,11 @@ class PushSource(LiveSource):
             ticket.set_result(retry_answer())
             return ticket
         arrived_ns = self._wall_ns()
-        stamp = partial(restamped, self.decode(payload, content_type))
-        if not self.inbox.offer(Arrival(stamp, arrived_ns, ticket), len(payload)):
+        decoded = self.decode(payload, content_type)
+        # A dense payload is small; what waits here is what it has become.
+        size = max(len(payload), decoded.size_bytes)
+        stamp = partial(restamped, decoded)
+        if not self.inbox.offer(Arrival(stamp, arrived_ns, ticket), size):
             ticket.set_result(retry_answer())
         return ticket
 
@@ -70,6 +77,12 @@ class PushSource(LiveSource):
         if len(payload) > MAX_PAYLOAD_BYTES:
             return refused_whole(Reason.OVERSIZE, f"{len(payload)} bytes", payload[:4096])
         named = content_type.partition(";")[0].strip().lower()
+        if named.endswith(SUFFIX):
+            try:
+                payload, named = unpacked(payload, MAX_PAYLOAD_BYTES), named.removesuffix(SUFFIX)
+            except SchemaError as error:
+                reason = REASONS.get(error.reason, Reason.WRONG_FORMAT)
+                return refused_whole(reason, error.detail, payload[:4096])
         if named in _ARROW:
             return decode_arrow(payload, self.index, 0)
         if named in _JSON:

@@ -28,6 +28,7 @@ from models.telemetry.decoded import (
     refused_whole,
 )
 from models.telemetry.devices import DeviceIndex, index_of
+from models.telemetry.ipc_bound import unpacked_bytes
 from models.telemetry.kinds import Kind
 from models.telemetry.reasons import Reason
 from models.telemetry.roster import Roster
@@ -35,7 +36,8 @@ from models.telemetry.versions import upgrade
 
 MAX_BATCH_ROWS = 1_000_000
 _BROKEN = (pa.ArrowException, OSError, ValueError, KeyError, IndexError, TypeError, OverflowError)
-_REASONS = {reason.label: reason for reason in Reason}
+REASONS = {reason.label: reason for reason in Reason}
+"""Reasons by the labels that a SchemaError carries."""
 
 
 def decode_arrow(payload: bytes, roster: Roster | DeviceIndex, t_ingest_ns: int) -> Decoded:
@@ -44,6 +46,13 @@ def decode_arrow(payload: bytes, roster: Roster | DeviceIndex, t_ingest_ns: int)
         return refused_whole(Reason.EMPTY, "no bytes")
     if len(payload) > MAX_PAYLOAD_BYTES:
         return refused_whole(Reason.OVERSIZE, f"{len(payload)} bytes", payload)
+    try:
+        size = unpacked_bytes(payload, MAX_PAYLOAD_BYTES)
+    except SchemaError as error:
+        return refused_whole(Reason.WRONG_FORMAT, error.detail, payload)
+    if size > MAX_PAYLOAD_BYTES:
+        detail = f"compressed buffers of {size} bytes, at most {MAX_PAYLOAD_BYTES}"
+        return refused_whole(Reason.OVERSIZE, detail, payload)
     index = index_of(roster)
     out = Decoded()
     parts: dict[Kind, list[SampleBlock]] = {}
@@ -101,7 +110,7 @@ def _batches(payload: bytes) -> Iterator[pa.RecordBatch | SchemaError]:
 
 
 def _refuse(out: Decoded, error: SchemaError, payload: bytes, rows: int = 1) -> None:
-    reason = _REASONS.get(error.reason, Reason.WRONG_FORMAT)
+    reason = REASONS.get(error.reason, Reason.WRONG_FORMAT)
     out.refusals.append(refusal(reason, error.detail, payload, rows=max(1, rows)))
     out.verdicts.append(Verdict(len(out.verdicts), "", 0, 0, reason))
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from models.errors import SchemaError
 from models.telemetry.arrow import first_block, kind_of, schema_of
 from models.telemetry.block import SampleBlock
+from models.telemetry.ipc_tables import batch_at, field_at, message_at
 from models.telemetry.kinds import KINDS, Kind
 
 MOST_LAYOUTS: Final = 64
@@ -26,16 +27,6 @@ MOST_PLANS: Final = 1024
 FIXED: Final = (np.int32, np.uint32, np.uint32, np.int64, np.int64, np.uint32)
 _DICTIONARY: Final = 2
 _RECORDS: Final = 3
-
-
-@dataclass(frozen=True, slots=True)
-class _Message:
-    """A message at `begin`: its kind of header, where its table is, its body, and its end."""
-
-    header_type: int
-    header: int
-    body: int
-    end: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +122,7 @@ def _dictionary_of(prefix: bytes, schema: pa.Schema) -> list[str]:
     if table is None:
         raise ValueError("a dictionary without data")
     batch = table + struct.unpack_from("<I", prefix, table)[0]
-    count, nulls, buffers = _batch(prefix, batch)
+    count, nulls, buffers = batch_at(prefix, batch)
     if nulls or len(buffers) != 3:
         raise ValueError("an unusual dictionary")
     body = prefix[message.body : message.end]
@@ -141,57 +132,6 @@ def _dictionary_of(prefix: bytes, schema: pa.Schema) -> list[str]:
     texts.validate(full=True)
     found: list[str] = texts.to_pylist()
     return found
-
-
-def message_at(data: bytes, begin: int) -> _Message:
-    """Raises struct.error, ValueError on bytes that are no message."""
-    mark, size = struct.unpack_from("<Ii", data, begin)
-    if mark != 0xFFFFFFFF or size <= 0:
-        raise ValueError("no message here")
-    table = begin + 8 + struct.unpack_from("<I", data, begin + 8)[0]
-    sort, header, length = (field_at(data, table, n) for n in (1, 2, 3))
-    if sort is None or header is None:
-        raise ValueError("a message without a header")
-    body = begin + 8 + size
-    span = struct.unpack_from("<q", data, length)[0] if length is not None else 0
-    if span < 0 or body + span > len(data):
-        raise ValueError("the body is cut short")
-    return _Message(
-        data[sort], header + struct.unpack_from("<I", data, header)[0], body, body + span
-    )
-
-
-def field_at(data: bytes, table: int, number: int) -> int | None:
-    """Where field `number` of a FlatBuffers table is, None when it has its default."""
-    vtable = table - struct.unpack_from("<i", data, table)[0]
-    if vtable < 0:
-        raise ValueError("a table outside")
-    slot = 4 + 2 * number
-    if slot >= struct.unpack_from("<H", data, vtable)[0]:
-        return None
-    offset = struct.unpack_from("<H", data, vtable + slot)[0]
-    return table + offset if offset else None
-
-
-def _batch(data: bytes, table: int) -> tuple[int, int, list[tuple[int, int]]]:
-    """Rows, nulls in all columns, and (offset, bytes) of every buffer of a RecordBatch table.
-    Raises ValueError for compressed ones."""
-    length, nodes, buffers, packed = (field_at(data, table, n) for n in range(4))
-    if nodes is None or buffers is None or packed is not None:
-        raise ValueError("not plain")
-    count = struct.unpack_from("<q", data, length)[0] if length is not None else 0
-    nulls = sum(_pairs(data, nodes)[1::2])
-    flat = _pairs(data, buffers)
-    return count, nulls, list(zip(flat[::2], flat[1::2], strict=True))
-
-
-def _pairs(data: bytes, at: int) -> tuple[int, ...]:
-    """A vector of structs of two int64."""
-    vector = at + struct.unpack_from("<I", data, at)[0]
-    (count,) = struct.unpack_from("<I", data, vector)
-    if not 0 <= 16 * count <= len(data):
-        raise ValueError("a vector outside")
-    return struct.unpack_from(f"<{2 * count}q", data, vector + 4)
 
 
 def _plan(metadata: bytes, channels: int) -> _Plan | None:
@@ -204,7 +144,7 @@ def _plan(metadata: bytes, channels: int) -> _Plan | None:
         return None
     (body_bytes,) = struct.unpack_from("<q", metadata, length)
     table = header + struct.unpack_from("<I", metadata, header)[0]
-    count, nulls, buffers = _batch(metadata, table)
+    count, nulls, buffers = batch_at(metadata, table)
     if nulls or count <= 0 or len(buffers) != 2 * (len(FIXED) + channels):
         return None
     data = buffers[1::2]

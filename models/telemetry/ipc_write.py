@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 
 from models.telemetry.arrow import to_arrow
 from models.telemetry.block import SampleBlock
-from models.telemetry.ipc import FIXED, field_at, message_at
+from models.telemetry.ipc import FIXED
+from models.telemetry.ipc_tables import field_at, message_at
 from models.telemetry.kinds import KINDS, Kind
 
 MOST_PLANS: Final = 512

@@ -19,8 +19,13 @@ def world() -> World:
     return world
 
 
-def post(world: World, content=b"packet", content_type=BINARY, role="device-gateway", **claims):
+def post(
+    world: World, content=b"packet", content_type=BINARY, role="device-gateway", coding=None,
+    **claims,
+):
     headers = {**world.auth(role, **claims), "Content-Type": content_type}
+    if coding is not None:
+        headers["Content-Encoding"] = coding
     client = TestClient(build_api(world.ports), raise_server_exceptions=False)
     return client.post("/v1/ingest/wembley", content=content, headers=headers)
 
@@ -63,6 +68,22 @@ def test_an_empty_payload_is_400_and_an_unknown_type_415(world):
     answer = post(world, b"a,b", "text/csv")
     assert answer.status_code == 415
     assert ARROW in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("coding", "suffix"), [("zstd", "+zstd"), ("ZSTD", "+zstd"), ("identity", "")]
+)
+def test_a_dense_body_reaches_the_stadium_as_it_is_with_its_coding(world, coding, suffix):
+    assert post(world, b"\x28\xb5", ARROW, coding=coding).status_code == 202
+    assert world.stadium.taken[0][1:3] == (b"\x28\xb5", ARROW + suffix)
+
+
+@pytest.mark.parametrize("coding", ["gzip", "br", "zstd, gzip"])
+def test_other_codings_are_415_and_name_the_one_that_is_known(world, coding):
+    answer = post(world, b"x", ARROW, coding=coding)
+    assert answer.status_code == 415
+    assert "zstd" in answer.json()["detail"]
+    assert world.stadium.taken == []
 
 
 def test_a_full_queue_is_429_and_says_when_to_come_back(world):
