@@ -4,19 +4,17 @@ Sends a recording, or a simulated match without a PATH, with its clock moved to 
 the venue: with an access token, signed datagrams, or a client certificate, from the local issuer or
 from a folder of `touchline token --gateway`. `--speed N` sends N times faster by compressing time
 itself (a load test: bodies move N times faster); `--speed max` sends at once, as the history up to
-now, of which a venue takes what is not older than its `edge.late_bound_ms`.
+now, of which a venue takes what is not older than its `edge.late_bound_ms`. What the venue does not
+take waits and is sent again in order; over HTTP bodies become dense before the uplink gets narrow.
 """
 
 import argparse
 import json
 import time
-from collections import Counter
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
-
-import numpy as np
 
 from actors.sources.played import SECOND_UNITS, UNIT_NS, Track
 from actors.sources.recorded import open_recording, read_mapping
@@ -26,112 +24,18 @@ from cluster.settings import FlightSource, Settings, UdpSource
 from jobs.demo import parse_speed
 from jobs.gateway import Gateway, gateway_in, local_gateway
 from jobs.options import add_settings_options, settings_of
-from jobs.send_ways import Answer, Blocks, FlightWay, HttpWay, UdpWay, Way
+from jobs.send_loop import HOLD_S, Sent, send
+from jobs.send_stretch import Stretch
+from jobs.send_ways import FlightWay, HttpWay, UdpWay, Way
 from models.errors import ConfigError
+from models.policies.link_pilot import LinkPilot
+from models.policies.link_policy import Body, LinkPolicyConfig
 from models.simulator.config import Faults, MatchConfig
 from models.simulator.match import MatchSimulator
 from models.telemetry.roster import Roster
 
 WAYS: Final = ("http", "udp", "flight")
-SLICES_PER_S: Final = 10
 SIMULATED_S: Final = 60.0
-
-
-@dataclass(slots=True)
-class Sent:
-    """What was sent, and what the venue said to it. `verdicts`: packets by reason, "none" = taken;
-    `accepted_rows` as far as it was answered (never over UDP)."""
-
-    rows: int = 0
-    slices: int = 0
-    accepted_rows: int = 0
-    retries: int = 0
-    seconds: float = 0.0
-    verdicts: dict[str, int] = field(default_factory=dict)
-
-    def count(self, blocks: Blocks, answer: Answer) -> None:
-        self.slices += 1
-        self.rows += sum(len(block) for block in blocks.values())
-        self.accepted_rows += sum(int(one["accepted_rows"]) for one in answer)
-        reasons = Counter(self.verdicts)
-        reasons.update(str(one["reason"]) for one in answer)
-        self.verdicts = dict(sorted(reasons.items()))
-
-
-@dataclass(slots=True)
-class Stretch:
-    """What is played: units [cursor, end) of a track, and when its first one happens.
-
-    speed 0: at once. boot: added to the boot counters, so that a stretch that is sent again is not
-    taken for a repetition. Times ns UTC.
-    """
-
-    track: Track
-    cursor: int
-    end: int
-    speed: float
-    start_ns: int
-    boot: int = 0
-    _origin_ns: int = field(init=False)
-
-    def __post_init__(self) -> None:
-        self._origin_ns = self.track.start_ns + self.cursor * UNIT_NS
-
-    def slice_end(self) -> int:
-        """A slice is a tenth of a second of the wall clock; a second where nobody waits."""
-        units = round(self.speed * SECOND_UNITS / SLICES_PER_S) if self.speed else SECOND_UNITS
-        # A track gives a span that lies within one of its seconds.
-        second = (self.cursor // SECOND_UNITS + 1) * SECOND_UNITS
-        return min(self.cursor + max(units, 1), second, self.end)
-
-    def take(self, upto: int) -> Blocks:
-        """The rows of the slice with their new times and boots; the cursor moves on."""
-        read = self.track.read(self.cursor, upto)
-        blocks = {
-            kind: replace(
-                block, t_event_ns=self.moved(block.t_event_ns),
-                t_ingest_ns=self.moved(block.t_ingest_ns),
-                boot=block.boot + np.uint32(self.boot),
-            )
-            for kind, block in read.items() if len(block)
-        }
-        self.cursor = min(self.track.skip(upto), self.end)
-        self._origin_ns += (self.cursor - upto) * UNIT_NS  # nobody waits for a long silence
-        return blocks
-
-    def moved(self, t_ns: Any) -> Any:
-        """Times of the track as times of now."""
-        since_ns = t_ns - self._origin_ns
-        if self.speed not in (0.0, 1.0):
-            since_ns = np.rint(since_ns / self.speed).astype(np.int64)
-        return since_ns + self.start_ns
-
-    def due_ns(self, upto: int) -> int:
-        """When everything before unit `upto` has happened; 0 when nobody waits."""
-        if not self.speed:
-            return 0
-        return int(self.moved(np.int64(self.track.start_ns + upto * UNIT_NS)))
-
-
-def send(
-    way: Way, stretch: Stretch, wait: Callable[[float], None] = time.sleep,
-    now_ns: Callable[[], int] = time.time_ns,
-) -> Sent:
-    """Play the stretch over `way` to its end. Raises SendError, AccessError."""
-    sent, begun_ns = Sent(), now_ns()
-    try:
-        while stretch.cursor < stretch.end:
-            upto = stretch.slice_end()
-            ahead_s = (stretch.due_ns(upto) - now_ns()) / 1e9
-            if ahead_s > 0:
-                wait(ahead_s)
-            blocks = stretch.take(upto)
-            if blocks:
-                sent.count(blocks, way.send(blocks))
-    finally:
-        way.close()
-    sent.retries, sent.seconds = way.retries, round((now_ns() - begun_ns) / 1e9, 3)
-    return sent
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -146,6 +50,10 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--credentials", type=Path, help="folder of `touchline token --gateway`")
     parser.add_argument("--format", choices=("arrow", "json", "binary"), default="arrow",
                         help="of HTTP payloads")
+    parser.add_argument("--body", choices=("auto", *Body), default="auto",
+                        help="of HTTP: plain, dense (zstd), or by the forecast of the uplink")
+    parser.add_argument("--hold-s", type=float, default=HOLD_S,
+                        help="how long a venue that was reached may be away")
     parser.add_argument("--mapping", type=Path, help="file that maps a table's columns to channels")
     parser.add_argument("--seed", type=int, default=1, help="of the simulated match")
     parser.add_argument("--faults", action="store_true", help="let simulated devices fail")
@@ -166,11 +74,20 @@ def main(argv: list[str] | None = None) -> int:
         print(f"{options.write_roster}: {len(roster.devices)} devices")
         return 0
     stretch = stretch_of(track, options, time.time_ns())
-    sent = send(open_way(options, roster), stretch)
+    way = open_way(options, roster)
+    pilot = LinkPilot(LinkPolicyConfig(fixed=fixed_body(options)))
+    sent = send(way, stretch, pilot=pilot, hold_s=options.hold_s, say=partial(print, flush=True))
     print(summary(options.via, sent), flush=True)
     if options.json is not None:
         options.json.write_text(json.dumps(asdict(sent), indent=1, sort_keys=True))
     return 0
+
+
+def fixed_body(options: argparse.Namespace) -> Body | None:
+    """The body that is asked for, None when the pilot chooses. Only HTTP has a choice."""
+    if options.via != "http":
+        return Body.PLAIN
+    return None if options.body == "auto" else Body(options.body)
 
 
 def open_track(options: argparse.Namespace) -> tuple[Roster, Track]:
@@ -259,7 +176,10 @@ def _told(entry: Any) -> dict[str, Any]:
 
 def summary(via: str, sent: Sent) -> str:
     """One line or two for people."""
-    text = f"{via}: {sent.rows:,} samples sent in {sent.seconds:.1f} s, {sent.retries} sent again"
+    text = (
+        f"{via}: {sent.rows:,} samples sent in {sent.seconds:.1f} s, {sent.sent_bytes / 1e6:.1f} MB"
+        f" ({sent.plain_bytes / 1e6:.1f} MB plain), {sent.retries} sent again"
+    )
     if via == "udp":
         return text + "; nobody answers over UDP: see the venue's account"
     verdicts = ", ".join(

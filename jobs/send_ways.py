@@ -18,8 +18,10 @@ from pyarrow import ArrowException
 from jobs.gateway import Gateway
 from jobs.send_packets import DATAGRAM_BYTES, datagrams_of, packets_of
 from models.errors import AccessError, TouchlineError
+from models.policies.link_policy import Body
 from models.telemetry.arrow import to_arrow
 from models.telemetry.block import SampleBlock
+from models.telemetry.dense import ENCODING, densified
 from models.telemetry.ingest import encode_blocks
 from models.telemetry.json_codec import encode_json
 from models.telemetry.kinds import Kind
@@ -43,13 +45,21 @@ class SendError(TouchlineError):
     """The venue could not be reached, or refused a payload as a whole."""
 
 
+class NotTakenError(SendError):
+    """The venue could not be reached, or stayed full: what was sent may be taken later."""
+
+
 class Way(Protocol):
-    """`retries` counts payloads that were sent again because the venue was full."""
+    """`retries` counts payloads that were sent again because the venue was full; `sent_bytes` what
+    was sent and taken, `plain_bytes` what that would have been in plain bodies."""
 
     retries: int
+    sent_bytes: int
+    plain_bytes: int
 
-    def send(self, blocks: Blocks) -> Answer:
-        """Verdicts in the order of the packets. Raises SendError, AccessError."""
+    def send(self, blocks: Blocks, body: Body = Body.PLAIN) -> Answer:
+        """Verdicts in the order of the packets. Only HTTP has dense bodies. Raises NotTakenError,
+        SendError, AccessError."""
         ...
 
     def close(self) -> None: ...
@@ -74,16 +84,19 @@ class HttpWay:
         self._gateway, self._roster, self._speed = gateway, roster, speed
         self._form, self._wait = form, wait
         self._token = gateway.token()
-        self.retries = 0
+        self.retries = self.sent_bytes = self.plain_bytes = 0
 
-    def send(self, blocks: Blocks) -> Answer:
-        payload = self._encode(blocks)
+    def send(self, blocks: Blocks, body: Body = Body.PLAIN) -> Answer:
+        plain = self._encode(blocks)
+        payload = densified(plain) if body == Body.DENSE else plain
         renewed = False
         for _ in range(TRIES):
-            status, after_s, body = self._post(payload)
+            status, after_s, found = self._post(payload, body)
             if status == 202:
-                return list(body["verdicts"])
-            detail = f"{self._url}{self._path}: {status} {body.get('detail', '')}".strip()
+                self.sent_bytes += len(payload)
+                self.plain_bytes += len(plain)
+                return list(found["verdicts"])
+            detail = f"{self._url}{self._path}: {status} {found.get('detail', '')}".strip()
             if status == 401 and not renewed:
                 self._token, renewed = self._gateway.token(), True
             elif status in (401, 403):
@@ -93,7 +106,7 @@ class HttpWay:
                 self._wait(after_s)
             else:
                 raise SendError(detail)
-        raise SendError(f"{detail} (given up after {TRIES} tries)")
+        raise NotTakenError(f"{detail} (given up after {TRIES} tries)")
 
     def close(self) -> None:
         self._connection.close()
@@ -105,9 +118,11 @@ class HttpWay:
         packets = [p for b in blocks.values() for p in packets_of(b, self._roster, self._speed)]
         return encode_json(packets) if self._form == "json" else encode_packets(packets)
 
-    def _post(self, payload: bytes) -> tuple[int, float, dict[str, Any]]:
+    def _post(self, payload: bytes, body: Body) -> tuple[int, float, dict[str, Any]]:
         """(status, seconds to wait, document); one more connection when the kept one is gone."""
         headers = {"Authorization": f"Bearer {self._token}", "Content-Type": _CONTENT[self._form]}
+        if body == Body.DENSE:
+            headers["Content-Encoding"] = ENCODING
         for again in (True, False):
             try:
                 self._connection.request("POST", self._path, payload, headers)
@@ -117,13 +132,14 @@ class HttpWay:
             except (OSError, http.client.HTTPException) as error:
                 self._connection.close()
                 if not again:
-                    raise SendError(f"{self._url}: {error or type(error).__name__}") from error
+                    detail = f"{self._url}: {error or type(error).__name__}"
+                    raise NotTakenError(detail) from error
         after = answer.getheader("Retry-After") or ""
         try:
-            body = json.loads(text)
+            found = json.loads(text)
         except ValueError:
-            body = {"detail": text[:200].decode(errors="replace")}
-        return answer.status, float(after) if after.isdecimal() else WAIT_S, body
+            found = {"detail": text[:200].decode(errors="replace")}
+        return answer.status, float(after) if after.isdecimal() else WAIT_S, found
 
 
 class UdpWay:
@@ -139,9 +155,9 @@ class UdpWay:
         self._key = gateway.datagram_key()
         self._roster, self._speed, self._wait = roster, speed, wait
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._sent = 0
+        self._sent = self.sent_bytes = self.plain_bytes = 0
 
-    def send(self, blocks: Blocks) -> Answer:
+    def send(self, blocks: Blocks, body: Body = Body.PLAIN) -> Answer:
         packets = [p for b in blocks.values() for p in packets_of(b, self._roster, self._speed)]
         room = DATAGRAM_BYTES - len(self._key.sign(b""))
         for datagram in datagrams_of(packets, room):
@@ -150,6 +166,8 @@ class UdpWay:
             except OSError as error:
                 raise SendError(f"udp {self._address}: {error.strerror}") from error
             self._sent += 1
+            self.sent_bytes += len(datagram)
+            self.plain_bytes += len(datagram)
             if self._sent % BURST == 0:
                 # The receiver's socket buffer is small, and full speed is faster than any reader.
                 self._wait(0.001)
@@ -177,9 +195,9 @@ class FlightWay:
         self._descriptor = flight.FlightDescriptor.for_path(roster.venue_id)
         self._streams: dict[Kind, tuple[Any, Any]] = {}
         self._wait = wait
-        self.retries = 0
+        self.retries = self.sent_bytes = self.plain_bytes = 0
 
-    def send(self, blocks: Blocks) -> Answer:
+    def send(self, blocks: Blocks, body: Body = Body.PLAIN) -> Answer:
         left, found = dict(blocks), []
         try:
             for _ in range(TRIES):
@@ -195,7 +213,7 @@ class FlightWay:
             raise AccessError(f"flight {self._address}: {_first_line(error)}") from error
         except (flight.FlightError, ArrowException, OSError) as error:
             raise SendError(f"flight {self._address}: {_first_line(error)}") from error
-        raise SendError(f"flight {self._address}: no room for {TRIES} tries")
+        raise NotTakenError(f"flight {self._address}: no room for {TRIES} tries")
 
     def close(self) -> None:
         for writer, _ in self._streams.values():
@@ -212,6 +230,8 @@ class FlightWay:
             if kind not in self._streams:
                 self._streams[kind] = self._client.do_put(self._descriptor, batch.schema)
             self._streams[kind][0].write_batch(batch)
+            self.sent_bytes += batch.nbytes
+            self.plain_bytes += batch.nbytes
         return {kind: self._read(self._streams[kind][1]) for kind in blocks}
 
     def _read(self, reader: Any) -> Answer:

@@ -14,13 +14,17 @@ import pytest
 from actors.sources.simulator import SimulatedTrack
 from cluster.settings import Settings, load_settings
 from jobs.gateway import gateway_in, local_gateway, write_credentials
-from jobs.send import Stretch, open_track, roster_text, send, stretch_of
+from jobs.send import open_track, roster_text, stretch_of
+from jobs.send_loop import Clocks, send
 from jobs.send_packets import DATAGRAM_BYTES, datagrams_of, packets_of
+from jobs.send_stretch import Stretch
 from jobs.send_ways import HttpWay, SendError
 from models.errors import AccessError, ConfigError
+from models.policies.link_policy import Body
 from models.simulator.config import Faults, MatchConfig
 from models.simulator.match import MatchSimulator
 from models.telemetry.block import SampleBlock, concat_blocks
+from models.telemetry.dense import unpacked
 from models.telemetry.kinds import Kind
 from models.telemetry.packet import decode_packets
 from models.telemetry.roster import Roster
@@ -40,6 +44,11 @@ def stretch(match: MatchSimulator, speed: float = 1.0, boot: int = 0) -> Stretch
     return Stretch(track, 20, 100, speed, NOW_NS, boot)
 
 
+def still(waits: list[float]) -> Clocks:
+    """Clocks that do not move."""
+    return Clocks(lambda: NOW_NS, lambda: 0, waits.append)
+
+
 def sorted_rows(block: SampleBlock) -> SampleBlock:
     return block.take(np.lexsort((block.t_ingest_ns, block.seq, block.boot, block.device)))
 
@@ -47,13 +56,13 @@ def sorted_rows(block: SampleBlock) -> SampleBlock:
 class Kept:
     """A way that keeps what it is given."""
 
-    retries = 0
+    retries = sent_bytes = plain_bytes = 0
 
     def __init__(self) -> None:
         self.blocks: list[dict[Kind, SampleBlock]] = []
         self.closed = False
 
-    def send(self, blocks: dict[Kind, SampleBlock]) -> list[dict]:
+    def send(self, blocks: dict[Kind, SampleBlock], body: Body = Body.PLAIN) -> list[dict]:
         self.blocks.append(blocks)
         return [{"accepted_rows": len(b), "reason": "none"} for b in blocks.values()]
 
@@ -89,7 +98,7 @@ def test_a_gap_a_new_boot_and_an_irregular_time_begin_a_new_packet() -> None:
 
 def test_a_stretch_gives_each_row_once_with_its_time_moved_to_now(match: MatchSimulator) -> None:
     way, waits = Kept(), []
-    done = send(way, stretch(match, boot=7), waits.append, lambda: NOW_NS)
+    done = send(way, stretch(match, boot=7), still(waits))
     whole = [match.chunk(second) for second in range(1, 5)]
     for kind in (Kind.LPS, Kind.IMU, Kind.BALL_IMU):
         given = concat_blocks([blocks[kind] for blocks in way.blocks if kind in blocks])
@@ -107,7 +116,7 @@ def test_a_stretch_gives_each_row_once_with_its_time_moved_to_now(match: MatchSi
 
 def test_a_faster_stretch_compresses_time_itself(match: MatchSimulator) -> None:
     way, waits = Kept(), []
-    send(way, stretch(match, speed=4.0), waits.append, lambda: NOW_NS)
+    send(way, stretch(match, speed=4.0), still(waits))
     times = np.concatenate([blocks[Kind.LPS].t_event_ns for blocks in way.blocks])
     assert waits[-1] == pytest.approx(1.0)
     assert 0.8e9 < times.max() - times.min() < 1.2e9
@@ -166,9 +175,13 @@ class Venue(BaseHTTPRequestHandler):
 
     plan: list[int]
     seen: list[tuple[str, str, int]]
+    codings: list[str | None]
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.codings.append(self.headers["Content-Encoding"])
+        if self.codings[-1] == "zstd":
+            body = unpacked(body, 1 << 20)
         self.seen.append((self.path, self.headers["Authorization"], len(body)))
         status = self.plan.pop(0) if self.plan else 202
         document = {"verdicts": [{"accepted_rows": 5, "reason": "none"}]} if status == 202 else {
@@ -187,7 +200,7 @@ class Venue(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server() -> Iterator[HTTPServer]:
-    Venue.plan, Venue.seen = [], []
+    Venue.plan, Venue.seen, Venue.codings = [], [], []
     opened = HTTPServer(("127.0.0.1", 0), Venue)
     thread = threading.Thread(target=opened.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
@@ -214,6 +227,19 @@ def test_a_full_venue_gets_the_same_payload_again(server: HTTPServer, tmp_path: 
     assert (way.retries, waits) == (2, [3.0, 3.0])
     assert {path for path, _, _ in Venue.seen} == {"/v1/ingest/test-park"}
     assert len({size for _, _, size in Venue.seen}) == 1
+
+
+def test_a_dense_body_says_so_and_is_counted_as_what_it_was(
+    server: HTTPServer, tmp_path: Path
+) -> None:
+    way = way_to(server, tmp_path, [])
+    for body in (Body.PLAIN, Body.DENSE):
+        way.send({Kind.LPS: world.block(50)}, body)
+    way.close()
+    (_, _, plain), (_, _, dense) = Venue.seen
+    assert Venue.codings == [None, "zstd"]
+    assert plain == dense
+    assert way.plain_bytes == 2 * plain > 2 * (way.sent_bytes - plain)
 
 
 def test_a_venue_that_stays_full_is_given_up_with_its_words(
