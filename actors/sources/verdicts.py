@@ -62,6 +62,8 @@ class _Finder:
         if not verdict.rows:
             return None
         for kind, rows in self._kinds.items():
+            if verdict.kind not in (None, kind):
+                continue
             row = self._index.kind_rows[kind].get(verdict.device_id)
             if row is None:
                 continue

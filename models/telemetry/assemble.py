@@ -114,7 +114,9 @@ def assemble(
         for place, frame in enumerate(group):
             rows = frame.n - lost.get(place, 0)
             reason = Reason.NOT_FINITE if place in lost else Reason.NONE
-            verdicts.append(Verdict(frame.number, frame.device_id, frame.seq, rows, reason))
+            verdicts.append(
+                Verdict(frame.number, frame.device_id, frame.seq, rows, reason, kind)
+            )
     blocks = {kind: block for kind, block in blocks.items() if len(block)}
     health = _header_health(taken, index, t_ingest_ns) if index.header_health else None
     if health is not None:

@@ -34,7 +34,8 @@ class Verdict:
     """The answer to one packet. `rows` were taken; `reason` is NONE when that is all of them.
 
     index      place in the payload: the packet's number, damaged stretches included
-    seq        counter of the packet's first sample
+    seq        counter of the packet's first sample; of a table's rows the lowest
+    kind       of the rows; None where that is not known. One device id may have several kinds
     """
 
     index: int
@@ -42,6 +43,7 @@ class Verdict:
     seq: int
     rows: int
     reason: Reason
+    kind: Kind | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -161,6 +161,8 @@ def _judge(
     _, first, owner = np.unique(key, return_index=True, return_inverse=True)
     counts = np.zeros((len(first), 256), np.int64)
     np.add.at(counts, (owner, reasons), 1)
+    lowest = np.full(len(first), 2**32 - 1, np.int64)
+    np.minimum.at(lowest, owner, block.seq.astype(np.int64))
     for group in np.argsort(first).tolist():
         row = int(first[group])
         code = int(codes[row])
@@ -172,6 +174,9 @@ def _judge(
             out.refusals.append(Refusal(Reason(reason), name[:120], rows, detail))
         worst = Reason(int(found[0])) if len(found) else Reason.NONE
         out.verdicts.append(
-            Verdict(len(out.verdicts), name, int(block.seq[row]), int(counts[group, 0]), worst)
+            Verdict(
+                len(out.verdicts), name, int(lowest[group]), int(counts[group, 0]), worst,
+                block.kind,
+            )
         )
 

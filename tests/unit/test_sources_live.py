@@ -1,5 +1,6 @@
 """Live sources: bounded inbox, arrival stamps, and an answer for every packet."""
 
+from dataclasses import replace
 from threading import Event
 
 import numpy as np
@@ -8,15 +9,17 @@ from actors.sources.arrival import ArrivalClock
 from actors.sources.inbox import Inbox
 from actors.sources.live import Arrival
 from actors.sources.push import MAX_PAYLOAD_BYTES, PushSource
+from models.telemetry.block import concat_blocks
+from models.telemetry.devices import index_of
 from models.telemetry.ingest import encode_blocks
 from models.telemetry.json_codec import encode_json
-from models.telemetry.kinds import Kind
+from models.telemetry.kinds import KINDS, Kind
 from models.telemetry.packet import encode_packets
 from models.telemetry.raw import RawBatch
 from models.telemetry.reasons import Reason
 from tests.unit import source_world as world
 
-BINARY = "application/octet-stream"
+ARROW, BINARY = "application/vnd.apache.arrow.stream", "application/octet-stream"
 NOW = world.START_NS
 
 
@@ -156,3 +159,36 @@ def test_closing_tells_everybody_who_waits_to_try_again() -> None:
     assert handed.result(0)[0]["reason"] == queued.result(0)[0]["reason"] == "retry"
     assert done.is_set()
     assert source.done
+
+
+def test_a_verdict_is_about_its_own_kind_where_one_device_has_several() -> None:
+    """Counters of the kinds overlap in a body of a second, and its rows are interleaved."""
+    roster = world.roster()
+    devices = tuple(replace(one, device_id=one.device_id.split("_")[1]) for one in roster.devices)
+    roster = replace(roster, devices=devices)
+    clock = ArrivalClock(lambda: NOW, False)
+    source = PushSource("http", index_of(roster), clock, lambda: None, lambda: NOW, 8)
+    order = np.argsort(np.tile(np.arange(40), 2), kind="stable")
+    many = {
+        kind: concat_blocks([
+            replace(world.block(40, device=device, seq=seq), kind=kind, values=values(kind, 40))
+            for device in (first, first + 2)
+        ]).take(order)
+        for kind, first, seq in ((Kind.IMU, 1, 5), (Kind.LPS, 0, 0))
+    }
+    many[Kind.LPS] = many[Kind.LPS].take(slice(0, 20))
+    late = many[Kind.IMU].take(np.r_[2:80, 0:2])  # the first of each came last
+    ids = [device.device_id for device in roster.devices]
+    ticket = source.offer(
+        encode_blocks({Kind.LPS: many[Kind.LPS], Kind.IMU: late}, ids), ARROW, "gateway"
+    )
+    batch = source.next_batch(NOW)
+    verdicts = {kind: np.zeros(len(block), np.uint8) for kind, block in batch.blocks.items()}
+    verdicts[Kind.IMU][:] = Reason.DUPLICATE
+    source.settled(batch, verdicts)
+    found = [(v["rows"], v["accepted_rows"], v["reason"]) for v in ticket.result(0)]
+    assert found == [(10, 10, "none")] * 2 + [(40, 0, "duplicate")] * 2
+
+
+def values(kind: Kind, rows: int) -> np.ndarray:
+    return np.zeros((len(KINDS[kind].channels), rows), np.float32)
