@@ -14,7 +14,7 @@ import pytest
 from actors.sources.simulator import SimulatedTrack
 from cluster.settings import Settings, load_settings
 from jobs.gateway import gateway_in, local_gateway, write_credentials
-from jobs.send import open_track, roster_text, stretch_of
+from jobs.send import fixed_body, open_track, roster_text, stretch_of
 from jobs.send_loop import Clocks, send
 from jobs.send_packets import DATAGRAM_BYTES, datagrams_of, packets_of
 from jobs.send_stretch import Stretch
@@ -240,6 +240,15 @@ def test_a_dense_body_says_so_and_is_counted_as_what_it_was(
     assert Venue.codings == [None, "zstd"]
     assert plain == dense
     assert way.plain_bytes == 2 * plain > 2 * (way.sent_bytes - plain)
+
+
+@pytest.mark.parametrize(
+    ("via", "asked", "body"),
+    [("http", "auto", None), ("http", "dense", Body.DENSE), ("udp", "auto", Body.PLAIN),
+     ("flight", "dense", Body.PLAIN)],
+)
+def test_only_http_has_a_choice_of_body(via: str, asked: str, body: Body | None) -> None:
+    assert fixed_body(argparse.Namespace(via=via, body=asked)) == body
 
 
 def test_a_venue_that_stays_full_is_given_up_with_its_words(
