@@ -62,6 +62,7 @@ class Coordinator:
         self.superseded = False
         self.errors: dict[str, str] = {}
         self._table = self._restore(now_ns)
+        self._wanted_back = self._table.members.keys() - self._retiring
         self._view = PoolView(ports.log)
         self._thinning = ThinControl(
             ports.log, self.decisions, self.config.thin, self._table.epoch >> TERM_SHIFT
@@ -111,6 +112,7 @@ class Coordinator:
                 return
             now_ns = self._clock_ns()
             self._guarded("discover", self._discover)
+            self._call_back()
             self._bury(now_ns)
             if now_ns - self._observed_ns >= self.config.observe_ns:
                 self._guarded("observe", lambda: self._observe(now_ns))
@@ -179,6 +181,13 @@ class Coordinator:
             detail = {"venue": venue_id, "match": present.match_id, "flows": open_n}
             self.decisions.note("match_left", ending, detail)
         return ending != Ending.PLAYED
+
+    def _call_back(self) -> None:
+        """Start the predecessor's workers, once: after a restart of everything none is there, and
+        to wait until their silence is noticed would cost seconds. One that runs is left alone."""
+        for worker in sorted(self._wanted_back):
+            self._ports.launcher.start(worker)
+        self._wanted_back = set()
 
     def _bury(self, now_ns: int) -> None:
         """Take the flows of workers that are silent or stand still."""

@@ -1,7 +1,8 @@
 """Makes a venue's sources from its settings.
 
 A venue plays at most one recording or simulation, which brings its own roster; live sources need a
-roster file otherwise. Pushed packets are always taken, also while a recording plays.
+roster file otherwise. Pushed packets are always taken, also while a recording plays. What only one
+kind of source needs is imported for it alone: a stadium that is started again has not the time.
 """
 
 import ipaddress
@@ -9,24 +10,21 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from actors.sources.arrival import ArrivalClock
-from actors.sources.flight import FlightSource, FlightTls
 from actors.sources.played import PlayedSource, Track
 from actors.sources.port import Source
 from actors.sources.push import PushSource
-from actors.sources.recorded import open_recording, read_mapping
-from actors.sources.recording import RecordedTrack
-from actors.sources.simulator import SimulatedTrack
 from actors.sources.udp import UdpSource
 from cluster import settings as tree
-from cluster.certificates import CertificateAuthority, may_send, service_uri
 from cluster.datagram_keys import open_datagram_key
 from models.errors import ConfigError
-from models.simulator.config import START_NS, Faults, MatchConfig
-from models.simulator.match import MatchSimulator
 from models.telemetry.devices import DeviceIndex
 from models.telemetry.roster import Roster
+
+if TYPE_CHECKING:
+    from models.simulator.config import MatchConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +55,9 @@ def played_in(venue: tree.VenueSettings) -> Played | None:
     for number, source in enumerate(venue.sources):
         source_id = f"{source.type}-{number}"
         if isinstance(source, tree.SimulatorSource):
-            simulator = MatchSimulator(_match(source, venue))
-            track: Track = SimulatedTrack(simulator)
-            found.append(Played(source_id, simulator.roster, track, source.speed))
+            found.append(_simulated(source, venue, source_id))
         elif isinstance(source, tree.FileSource):
-            mapping = read_mapping(Path(source.mapping)) if source.mapping else None
-            recording = open_recording(Path(source.path), mapping)
-            track = RecordedTrack(recording)
-            found.append(Played(source_id, recording.roster, track, source.speed))
+            found.append(_recorded(source, source_id))
     if len(found) > 1:
         raise ConfigError(f"venue {venue.id}: one recording or simulation at most")
     return found[0] if found else None
@@ -102,7 +95,28 @@ def make_sources(
     return sources
 
 
-def _match(source: tree.SimulatorSource, venue: tree.VenueSettings) -> MatchConfig:
+def _simulated(
+    source: tree.SimulatorSource, venue: tree.VenueSettings, source_id: str
+) -> Played:
+    from actors.sources.simulator import SimulatedTrack
+    from models.simulator.match import MatchSimulator
+
+    simulator = MatchSimulator(_match(source, venue))
+    return Played(source_id, simulator.roster, SimulatedTrack(simulator), source.speed)
+
+
+def _recorded(source: tree.FileSource, source_id: str) -> Played:
+    from actors.sources.recorded import open_recording, read_mapping
+    from actors.sources.recording import RecordedTrack
+
+    mapping = read_mapping(Path(source.mapping)) if source.mapping else None
+    recording = open_recording(Path(source.path), mapping)
+    return Played(source_id, recording.roster, RecordedTrack(recording), source.speed)
+
+
+def _match(source: tree.SimulatorSource, venue: tree.VenueSettings) -> "MatchConfig":
+    from models.simulator.config import START_NS, Faults, MatchConfig
+
     return MatchConfig(
         seed=source.seed, duration_s=source.duration_s, imu_hz=source.imu_hz,
         pos_hz=source.pos_hz, ball_hz=source.ball_hz, start_ns=source.start_ns or START_NS,
@@ -123,6 +137,9 @@ def _udp(context: SourceContext, source: tree.UdpSource, source_id: str, cursor:
 def _flight(
     context: SourceContext, source: tree.FlightSource, source_id: str, cursor: int
 ) -> Source:
+    from actors.sources.flight import FlightSource, FlightTls
+    from cluster.certificates import CertificateAuthority, may_send, service_uri
+
     authority = CertificateAuthority(context.settings.identity.key_dir)
     own = authority.issue_certificate(
         service_uri(f"stadium-{context.venue.id}"), dns=["localhost"], ips=_address(source.host)

@@ -15,6 +15,7 @@ from actors.net_client import NetClient, served_nets
 from actors.supervisor import Probe, Supervisor, SupervisorPorts
 from cluster.clock import SteadyClock
 from cluster.eventlog.open import open_log
+from cluster.lean_arrow import spare_pandas
 from cluster.names import COORDINATOR, RAY_NAMESPACE, TWIN_STORE, stadium_actor
 from cluster.settings import Settings
 from models.edge.effects import decode_health
@@ -69,6 +70,7 @@ class SupervisorShell:
         self, settings: dict[str, Any], relaunch: Callable[[str], None] | None = None,
         targets: dict[str, str] | None = None, autostart: bool = True,
     ) -> None:
+        spare_pandas()
         tree = Settings.from_dict(settings)
         self._log = open_log(tree.log.url, tree.log.segment_bytes)
         clock_ns = SteadyClock()

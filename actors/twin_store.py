@@ -16,6 +16,7 @@ from typing import Any, Final
 from actors.twin_dump import dump_venue, events_from_log
 from cluster.eventlog.open import open_log
 from cluster.eventlog.port import EventLog
+from cluster.lean_arrow import spare_pandas
 from cluster.names import ACTIONS_TOPIC
 from cluster.settings import Settings
 from models.errors import LogError, OffsetError
@@ -44,6 +45,7 @@ class TwinStore:
         now_ns: Callable[[], int] = time.time_ns,
         monotonic_s: Callable[[], float] = time.monotonic,
     ) -> None:
+        spare_pandas()
         self._log = log or open_log(Settings.from_dict(settings).log.url)
         self._owns_log = log is None
         self._now_ns, self._monotonic_s = now_ns, monotonic_s

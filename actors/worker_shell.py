@@ -25,6 +25,7 @@ from actors.worker_warmup import warm_up
 from cluster.clock import SteadyClock
 from cluster.eventlog.open import open_log
 from cluster.eventlog.port import EventLog
+from cluster.lean_arrow import spare_pandas
 from cluster.names import COORDINATOR, RAY_NAMESPACE, worker_actor
 from cluster.settings import Settings
 from cluster.snapshots import SnapshotStore
@@ -34,6 +35,9 @@ from models.flows.kernel import FlowKernel
 from models.policies.ownership import Assignment, WorkerReport
 
 BEAT_S: Final = 0.5
+# A worker that has just come waits for its flows, and they for it: it asks often, for a while.
+QUICK_BEAT_S: Final = 0.05
+QUICK_BEATS: Final = 40
 LIFE_TRIES: Final = 60
 EXIT_CODE: Final = 70
 _log = logging.getLogger("touchline.worker")
@@ -91,6 +95,7 @@ class WorkerShell:
         coordinator: CoordinatorPort | None = None, autostart: bool = True,
         on_fault: Callable[[int], None] = os._exit,
     ) -> None:
+        spare_pandas()
         tree = Settings.from_dict(settings)
         clock_ns = SteadyClock()
         self._nets = NetClient(served_nets() if tree.serve.nets else None, clock_ns)
@@ -163,7 +168,9 @@ class WorkerShell:
         # Whoever registers gets flows: not before they can be worked on.
         while not self._warm.wait(BEAT_S) and not self._stop.is_set():
             continue
+        quick = QUICK_BEATS
         while not self._stop.is_set() and not self.worker.retired:
             self.worker.beat()
-            self._beat_now.wait(BEAT_S)
+            quick = 0 if any(self.worker.report.held.values()) else quick - 1
+            self._beat_now.wait(QUICK_BEAT_S if quick > 0 else BEAT_S)
             self._beat_now.clear()

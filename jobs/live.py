@@ -16,8 +16,6 @@ from typing import Any
 from cluster.settings import Settings, load_settings
 from jobs.collect import collect_facts
 from jobs.meter import ProcessMeter
-from jobs.recompute import recompute
-from jobs.roll import roll
 from jobs.session import Session
 from jobs.show import report_text, summary_line
 from models.errors import ConfigError
@@ -92,6 +90,10 @@ def _serve(session: Session, stop: threading.Event, seconds: float) -> None:
 
 
 def _roll(settings: Settings) -> bool:
+    # Here and not above: what rolls is not needed to start, and a restart has to be quick.
+    from jobs.recompute import recompute
+    from jobs.roll import roll
+
     try:
         roll(settings)
         for one in recompute(settings):

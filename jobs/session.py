@@ -1,7 +1,8 @@
 """A running system: everything that is started for a run, watched, and stopped again.
 
-The order of the start matters: readers before writers, so that the first sample already finds its
-way to the end. `stop` undoes whatever `start` has done so far.
+The order of the start matters. A live venue takes samples as soon as it can: they are safe in the
+log before anybody reads it. What is played begins last, when all readers are there, so that its
+first sample already finds its way to the end. `stop` undoes whatever `start` has done so far.
 """
 
 import json
@@ -15,7 +16,7 @@ from cluster.connection import connect, disconnect
 from cluster.eventlog.open import open_log
 from cluster.identity import open_issuer
 from cluster.names import SERVE_APP, worker_actor
-from cluster.settings import Settings
+from cluster.settings import FileSource, Settings, SimulatorSource, VenueSettings
 from models.errors import TouchlineError
 from models.latency import LatencyHistogram
 
@@ -69,14 +70,23 @@ class Session:
 
         self._actors["twin"] = launch.launch_twin_store(self.settings)
         self._actors["coordinator"] = launch.launch_coordinator(self.settings, self._fixed)
+        self._open_venues(played=False)
         self._serve()
         self._ask("twin", "ping", limit_s=READY_S)
         self._status = self._ask("coordinator", "status", limit_s=READY_S)
+        self._open_venues(played=True)
         self._actors["supervisor"] = launch.launch_supervisor(self.settings)
-        for venue in self.venues:
-            self._actors[f"stadium/{venue}"] = launch.launch_stadium(self.settings, venue)
         nets = "with nets" if self.settings.serve.nets else "rules only"
         say(f"pool, twins and Serve ({nets}) are up ({time.monotonic() - begun_s:.1f} s)")
+
+    def _open_venues(self, played: bool) -> None:
+        """Launch the stadiums that play something, or those that do not."""
+        from actors import launch
+
+        for venue in self.settings.venues:
+            if _plays(venue) == played:
+                stadium = launch.launch_stadium(self.settings, venue.id)
+                self._actors[f"stadium/{venue.id}"] = stadium
 
     def _serve(self) -> None:
         """The HTTP interface and the nets; returns when they answer."""
@@ -274,6 +284,11 @@ class Session:
             if default is None:
                 raise StartError(f"{actor}: {type(error).__name__}: {error}"[:500]) from error
             return default
+
+
+def _plays(venue: VenueSettings) -> bool:
+    """Whether a recording or a simulation is played there."""
+    return any(isinstance(source, FileSource | SimulatorSource) for source in venue.sources)
 
 
 def _share(stats: Mapping[str, Any]) -> float:

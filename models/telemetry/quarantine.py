@@ -8,6 +8,7 @@ first 4 KiB as they arrived.
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 from typing import Final
 
 import numpy as np
@@ -24,7 +25,6 @@ REJECTED_TYPE: Final = "application/vnd.touchline.rejected"
 REFUSALS_TYPE: Final = "application/vnd.touchline.refusals"
 HEAD_BYTES: Final = 4096
 
-_LABELS: Final = pa.array([reason.label for reason in Reason], pa.string())
 _REFUSALS: Final = pa.schema(
     [
         pa.field("reason", pa.string(), nullable=False),
@@ -45,10 +45,10 @@ def encode_rejected(
     rows, place = np.unique(block.device, return_inverse=True)
     named = replace(block, device=place.astype(np.int32))
     batch = to_arrow(named, [device_ids[row] if row >= 0 else "" for row in rows.tolist()])
-    codes = pa.array(np.minimum(reasons, len(_LABELS) - 1), pa.int32())
+    codes = pa.array(np.minimum(reasons, len(Reason) - 1), pa.int32())
     field = pa.field("reason", pa.dictionary(pa.int32(), pa.string()), nullable=False)
     schema = batch.schema.append(field)
-    labels = pa.DictionaryArray.from_arrays(codes, _LABELS)
+    labels = pa.DictionaryArray.from_arrays(codes, _labels())
     return _ipc(pa.RecordBatch.from_arrays([*batch.columns, labels], schema=schema))
 
 
@@ -109,3 +109,9 @@ def _read(payload: bytes) -> pa.RecordBatch:
             return reader.read_next_batch()
     except (pa.ArrowInvalid, StopIteration, OSError) as error:
         raise SchemaError("wrong_format", str(error)[:200]) from error
+
+
+@cache
+def _labels() -> pa.StringArray:
+    """What each `Reason` is called, by its code."""
+    return pa.array([reason.label for reason in Reason], pa.string())
