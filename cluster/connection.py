@@ -49,6 +49,9 @@ _LOCAL_ENVIRONMENT: Final = {
     # The switch by which Ray's processes stay on the loopback address, as on a desktop: without it
     # Ray turns 127.0.0.1 into the address of the network card.
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+    # Only this autoscaler, which `ray up` takes by itself, looks for requests that no node can
+    # satisfy: without it the first of `TUNED` does nothing.
+    "RAY_enable_autoscaler_v2": "1",
 }
 
 

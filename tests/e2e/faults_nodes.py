@@ -3,7 +3,8 @@
 `python -m tests.e2e.faults_nodes FOLDER MINUTES SPEED PORT`: a head and two edge nodes with the
 tuned settings of the cluster files, the GCS on a RocksDB of its own, kept up as an init system
 would.
-Writes FOLDER/nodes.json (role -> pid of the raylet) and FOLDER/report.json; exit code of the run.
+Writes FOLDER/nodes.json (role -> pid of the raylet), FOLDER/asked.json (what Ray says of its health
+checks) and FOLDER/report.json; exit code of the run.
 """
 
 import json
@@ -17,9 +18,10 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from cluster.connection import TUNED, TUNED_NODES
+from cluster.connection import TUNED, TUNED_NODES, connect
 from cluster.private_files import write_private
 from cluster.settings import Settings, load_settings
+from tests.e2e.asked_ray import ask_worker
 
 VENUE = "demo-park"
 ROLES = ("head", "edge", "edge")
@@ -80,6 +82,8 @@ def _environment(folder: Path, temporary: Path) -> None:
 def _play(settings: Settings, folder: Path) -> int:
     from jobs.run import RunOptions, run_match
 
+    connect(settings)
+    (folder / "asked.json").write_text(json.dumps(ask_worker()))
     options = RunOptions("a match on three nodes", workers=1, json_path=folder / "report.json")
     return run_match(settings, options)
 

@@ -22,7 +22,8 @@ from cluster.eventlog.scan import records_now
 
 WAIT_S = 120.0
 STADIUM, WORKER, COORDINATOR = "ray::Stadium", "ray::WorkerShell", "ray::CoordinatorShell"
-PROXY, API = "ray::ProxyActor", "ray::ServeReplica:touchline:api"
+TWINS, PROXY = "ray::TwinStore", "ray::ProxyActor"
+API = "ray::ServeReplica:touchline:api"
 EVENT_NET = "ray::ServeReplica:touchline:event-net"
 
 

@@ -130,6 +130,10 @@ def test_a_dead_gcs_and_a_dead_node_lose_and_double_nothing(played: Any) -> None
         found = faults.descendants(run.process.pid, name)
         assert len(found) == count
         assert all((TUNED | TUNED_NODES).items() <= one.environ().items() for one in found)
+    asked = json.loads((run.folder / "asked.json").read_text())
+    wanted = {name: float(value) for name, value in (TUNED | TUNED_NODES).items() if name in asked}
+    assert asked == wanted
+    assert len(wanted) == 5
     seconds = {"GCS killed, then a worker": kill_gcs(run, log)}
     time.sleep(1.0)
     seconds["one node of three dead"] = kill_node(run, log)

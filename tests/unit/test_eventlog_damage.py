@@ -10,6 +10,7 @@ import pytest
 from cluster.eventlog.port import Record
 from cluster.eventlog.sqlite import SqliteLog
 from models.errors import LogError
+from tests.e2e.faults_record import note
 from tests.unit.eventlog_conformance import TOPIC, fill, read_all, record
 
 SEGMENT_BYTES = 16_384
@@ -199,15 +200,24 @@ def test_a_flipped_bit_at_every_offset_of_a_segment_is_skipped_exactly(
         flipped = bytearray(content)
         flipped[place] ^= 1 << rng.randrange(8)
         lost += bool(damage(small, bytes(flipped)))
+    # Every record of the segment is either told as damaged, by its exact offset, or whole.
+    note(f"segment with a flipped bit, every 4th offset from {part}", 0.0, 0, 0,
+         files=len(range(part, len(content), 4)), with_damage=lost)
     assert lost > 100
 
 
 @pytest.mark.faults
 @pytest.mark.timeout(3000)
-def test_torn_at_every_offset_a_segment_loses_only_its_own_records(small: Path) -> None:
+@pytest.mark.parametrize("part", range(4))
+def test_torn_at_every_offset_a_segment_loses_only_its_own_records(
+    small: Path, part: int
+) -> None:
     content = segments(small)[1].read_bytes()
-    for size in range(0, len(content) - 1, 3):
-        damage(small, content[:size])
+    sizes = range(part, len(content), 4)
+    lost = sum(bool(damage(small, content[:size])) for size in sizes)
+    note(f"segment torn, every 4th offset from {part}", 0.0, 0, 0,
+         files=len(sizes), with_damage=lost)
+    assert lost > 100
 
 
 def test_a_schema_that_cannot_even_be_quoted_is_damage(whole: Path) -> None:

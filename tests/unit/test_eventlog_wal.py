@@ -18,6 +18,7 @@ import pytest
 from cluster.eventlog.sqlite import SqliteLog
 from cluster.eventlog.sqlite_lock import DAMAGED, mend_file
 from cluster.eventlog.sqlite_wal import FRAME_BYTES, FRAME_HEAD_BYTES, HEAD_BYTES, mend
+from tests.e2e.faults_record import note
 from tests.unit.eventlog_conformance import TOPIC, record
 
 RECORDS, RECORD_BYTES = 8, 300
@@ -134,7 +135,10 @@ def test_a_flipped_bit_at_every_offset_loses_no_record_unheard(
     left: Path, hit: Callable[[bytes], Path], part: int
 ) -> None:
     content = content_of(left)
-    flip_at(hit, content, range(part, len(content), 4))
+    places = range(part, len(content), 4)
+    flip_at(hit, content, places)
+    note(f"write-ahead log with a flipped bit, every 4th offset from {part}", 0.0, 0, 0,
+         files=len(places))
 
 
 def test_a_lost_sector_in_the_middle_costs_its_own_records_and_is_told(
