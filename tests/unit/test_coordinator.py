@@ -155,6 +155,33 @@ def test_a_restarted_coordinator_goes_on_with_owners_and_a_higher_epoch() -> Non
     assert {w: worker.report.held for w, worker in world.workers.items()} == grants
 
 
+def test_after_a_restart_of_everything_the_workers_are_back_before_they_count_as_silent() -> None:
+    world = up(size=2)
+    before = held(world)
+    for worker in (0, 1):
+        world.crash(worker)
+    world.restart_coordinator()
+    world.turn()
+    assert sorted(world.workers) == [0, 1]
+    for _ in range(20):
+        world.turn()
+    assert held(world) == before
+    assert "worker_dead" not in actions(world)
+
+
+def test_a_worker_that_was_on_its_way_out_is_not_called_back() -> None:
+    world = up(size=2)
+    world.policy.target = 1
+    for _ in range(20):
+        world.clock.advance(0.05)
+        world.coordinator.tick()  # the workers do not hear of it
+    assert [w for w, one in world.coordinator.status()["workers"].items() if one["draining"]]
+    world.crash(1)
+    world.restart_coordinator()
+    world.turn()
+    assert sorted(world.workers) == [0]
+
+
 def test_the_predecessor_of_a_restarted_coordinator_is_refused() -> None:
     world = up()
     old = world.coordinator
