@@ -84,6 +84,29 @@ def kill_in_mid_batch(victim: psutil.Process, run_pid: int) -> int:
     return kill(victim, run_pid)
 
 
+def suspend_between_writes(victim: psutil.Process) -> None:
+    """Stop a process where it is, but not inside a transaction: who is stopped there keeps SQLite's
+    lock for as long as it stands still, and no successor could write to the file."""
+
+    def stopped() -> bool:
+        victim.suspend()
+        until(lambda: victim.status() == psutil.STATUS_STOPPED, f"a halt of {victim.pid}")
+        if not writing(victim):
+            return True
+        victim.resume()
+        return False
+
+    until(stopped, "a moment between two writes")
+
+
+def writing(process: psutil.Process) -> bool:
+    """Whether a process holds a lock of a file for writing."""
+    held = [line.split() for line in Path("/proc/locks").read_text().splitlines()]
+    return any(
+        "POSIX" in words and "WRITE" in words and str(process.pid) in words for words in held
+    )
+
+
 def gone(victim: psutil.Process) -> bool:
     """Whether a process has ended, waited for by its parent or not."""
     try:

@@ -103,20 +103,23 @@ def kill_gcs(run: Nodes, log: faults.Log) -> float:
 
 def kill_node(run: Nodes, log: faults.Log) -> float:
     """The stadium's node dies, and the stadium itself is only held up: it wakes when another one
-    has its place, and whatever it still writes is refused."""
+    has its place, and whatever it still writes is refused. It wakes, or dies, in any case: it is
+    nobody's child by then."""
     stadium = faults.the_one(run.process.pid, faults.STADIUM)
     raylet = stadium.parent()
     assert raylet is not None
     raylets = json.loads((run.folder / "nodes.json").read_text())
     assert raylet.pid in {pid for role, pid in raylets.items() if role.startswith("edge")}
-    stadium.suspend()
+    faults.suspend_between_writes(stadium)
     since = log.ends()[TELEMETRY]
     t_ns = faults.kill(raylet, run.process.pid)
-    seconds = log.seconds_until(TELEMETRY, t_ns, since)
-    # Ray may have ended the orphan by now, and may not have.
-    with suppress(psutil.NoSuchProcess):
-        stadium.resume()
-        time.sleep(3.0)  # in which it would write, were it not refused
+    try:
+        seconds = log.seconds_until(TELEMETRY, t_ns, since)
+    finally:
+        # Ray may have ended the orphan by now, and may not have.
+        with suppress(psutil.NoSuchProcess):
+            stadium.resume()
+    time.sleep(3.0)  # in which it would write, were it not refused
     return seconds
 
 
