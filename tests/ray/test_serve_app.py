@@ -112,6 +112,20 @@ def system(ray_local: None, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 
 @pytest.mark.timeout(240)
+def test_every_deployment_that_runs_has_the_quick_health_check(system: System) -> None:
+    """By default a dead replica is looked for every 10 s."""
+    import ray
+    from ray.serve._private.constants import SERVE_CONTROLLER_NAME, SERVE_NAMESPACE
+
+    controller = ray.get_actor(SERVE_CONTROLLER_NAME, namespace=SERVE_NAMESPACE)
+    details = ray.get(controller.get_serve_instance_details.remote(), timeout=60)
+    running = details["applications"][SERVE_APP]["deployments"]
+    assert {
+        name: one["deployment_config"]["health_check_period_s"] for name, one in running.items()
+    } == dict.fromkeys(("api", "event-net", "fatigue-net", "failure-net"), 1.0)
+
+
+@pytest.mark.timeout(240)
 @pytest.mark.parametrize("net", ["event", "fatigue", "failure"])
 def test_a_net_answers_many_callers_at_once_as_it_answers_one(system: System, net: str) -> None:
     from ray import serve
