@@ -23,8 +23,6 @@ LOOPBACK: Final = "127.0.0.1"
 _MIN_CPUS: Final = 4
 _JOB_CONFIG: Final = "RAY_JOB_CONFIG_JSON_ENV_VAR"
 TUNED: Final = {
-    # A request that no node can ever satisfy fails at once and does not hang in silence.
-    "RAY_enable_infeasible_task_early_exit": "true",
     # A dead HTTP proxy is replaced within 3 s, not 30.
     "RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "0.5",
     "RAY_SERVE_PROXY_HEALTH_CHECK_TIMEOUT_S": "1",
@@ -35,6 +33,9 @@ TUNED_NODES: Final = {
     "RAY_health_check_period_ms": "500",
     "RAY_health_check_timeout_ms": "1000",
     "RAY_health_check_failure_threshold": "3",
+    # A worker that waits for a node is left to wait: as soon as the autoscaler may add no more
+    # nodes, early exit would end all that wait, also those that the last nodes have room for.
+    "RAY_enable_infeasible_task_early_exit": "false",
 }
 """What the nodes of a cluster are told besides. Not a cluster of one machine: that one ends with
 its only raylet, and quick checks would only take a busy laptop for a dead one."""
@@ -46,6 +47,8 @@ _ENVIRONMENT: Final = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
 _LOCAL_ENVIRONMENT: Final = {
+    # A request that no node can ever satisfy fails at once and does not hang in silence.
+    "RAY_enable_infeasible_task_early_exit": "true",
     # The switch by which Ray's processes stay on the loopback address, as on a desktop: without it
     # Ray turns 127.0.0.1 into the address of the network card.
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",

@@ -54,6 +54,11 @@ def test_every_node_starts_with_the_tuned_health_checks(path: Path) -> None:
     assert [(TUNED | TUNED_NODES).items() - one.items() for one in told] == [set(), set()]
 
 
+def test_workers_that_wait_for_a_node_are_left_to_wait() -> None:
+    """With early exit Ray ends all of them once they are more than may be added."""
+    assert TUNED_NODES["RAY_enable_infeasible_task_early_exit"] == "false"
+
+
 def test_the_cloud_cluster_has_a_head_edges_flow_nodes_and_net_nodes() -> None:
     nodes = load(FILES[0])["available_node_types"]
     roles = {node["labels"]["touchline.io/role"] for node in nodes.values()}
