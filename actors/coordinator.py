@@ -16,6 +16,7 @@ from typing import Any, Final
 from actors.coordinator_ports import CoordinatorConfig, CoordinatorPorts, Policy
 from actors.coordinator_view import PoolView
 from actors.decisions import DecisionLog
+from actors.nodes import NodeWish
 from actors.thin_control import ThinControl
 from actors.worker_snapshots import flow_stream
 from cluster.names import ACTIONS_TOPIC, events_topic, roster_topic
@@ -24,7 +25,8 @@ from models.policies.assignment import FlowInfo, WorkerInfo, plan_moves
 from models.policies.forecast import RateForecast
 from models.policies.match_forecast import MatchForecast
 from models.policies.ownership import Assignment, Ownership, WorkerReport
-from models.policies.pool import HELD, PoolPolicy, PoolSignals, Scale
+from models.policies.pool import HELD, PoolPolicy, PoolSignals, Scale, ScaleReason
+from models.policies.prewarm import PrewarmSignals
 from models.policies.succession import Ending, Succession
 from models.telemetry.roster import Roster
 
@@ -47,6 +49,7 @@ class Coordinator:
         self._policy = policy or PoolPolicy(self.config.pool)
         self._forecast = RateForecast()
         self._matches = MatchForecast()
+        self._wish = NodeWish(ports.nodes, self.config.prewarm)
         self._succession = Succession()
         self._rosters: dict[str, int] = {}
         self._match_waits = True
@@ -54,6 +57,8 @@ class Coordinator:
         self.decisions = DecisionLog(ports.log, "coordinator", now_ns, ports.clock_ns)
         self._started: dict[int, int] = {}
         self._retiring: set[int] = set()
+        # Ended before they came: one that is on its way all the same is sent away.
+        self._withdrawn: set[int] = set()
         # The last incarnation of workers that were ended: they may still be on their way out.
         self._ended: dict[int, int] = {}
         self._observed_ns = self._rebalanced_ns = 0
@@ -70,14 +75,15 @@ class Coordinator:
 
     # -- the workers' calls ------------------------------------------------------------------------
 
-    def register(self, worker_id: int, incarnation: int) -> Assignment:
-        """A worker is there (again). Its flows of before go to whoever the next tick chooses."""
+    def register(self, worker_id: int, incarnation: int, node: str = "") -> Assignment:
+        """A worker is there (again), on `node`. Its flows of before go to whoever the next tick
+        chooses."""
         with self._lock:
             now_ns = self._clock_ns()
             again = worker_id in self._table.members
             if self.superseded:
                 return Assignment(0, known=False)
-            ended = incarnation <= self._ended.get(worker_id, -1)
+            ended = incarnation <= self._ended.get(worker_id, -1) or worker_id in self._withdrawn
             if ended or (worker_id in self._retiring and not again):
                 return Assignment(self._table.epoch, drain=True, known=False, retired=True)
             if not self._table.register(worker_id, incarnation, now_ns):
@@ -86,7 +92,7 @@ class Coordinator:
             self._started.pop(worker_id, None)
             self._changed_members = True
             reason = "restarted" if again else "started"
-            self.decisions.note("worker_registered", reason, {"worker": worker_id})
+            self.decisions.note("worker_registered", reason, {"worker": worker_id, "node": node})
             return self._table.assignment(worker_id)
 
     def heartbeat(self, worker_id: int, report: WorkerReport) -> Assignment:
@@ -235,6 +241,24 @@ class Coordinator:
             self._scale_up(scale.target - have, now_ns)
         elif scale.target < have:
             self._retire(have - scale.target)
+        self._want_nodes(now_ns, scale if scale.target > have else None)
+
+    def _want_nodes(self, now_ns: int, growth: Scale | None) -> None:
+        """Ask the cluster ahead for room, or take that back. Raises NodesAwayError: tried again."""
+        signals = self._signals(now_ns)
+        ahead = self._view.arrival_per_s + self._matches.change(self.config.prewarm.node_start_s)
+        foreseen = growth is not None and growth.reason == ScaleReason.FORECAST
+        change = self._wish.follow(PrewarmSignals(
+            now_ns, signals.ready, signals.capacity_per_s, ahead,
+            growth.target if growth is not None and foreseen else 0,
+        ))
+        if change is not None:
+            self.decisions.note("prewarm", change.reason, change.detail)
+
+    def let_nodes_go(self) -> None:
+        """Take back what the cluster was asked for. Raises NodesAwayError."""
+        with self._lock:
+            self._wish.take_back()
 
     def _thin(self, now_ns: int) -> None:
         """Tell edges to thin calm flows where the pool does not keep up. Raises LogError."""
@@ -266,10 +290,18 @@ class Coordinator:
         free = (worker for worker in range(len(taken) + count) if worker not in taken)
         for worker in [next(free) for _ in range(count)]:
             self._started[worker] = now_ns
+            self._withdrawn.discard(worker)
             self._ports.launcher.start(worker)
 
     def _retire(self, count: int) -> None:
-        """Those that hold least go first; of equals, the youngest."""
+        """Those that are still awaited go first, then those that hold least; of equals, the
+        youngest."""
+        for worker in sorted(self._started, reverse=True)[:count]:
+            del self._started[worker]
+            self._withdrawn.add(worker)
+            self.decisions.note("worker_withdrawn", "not_wanted_any_more", {"worker": worker})
+            self._ports.launcher.drain(worker)
+            count -= 1
         order = sorted(self._members(), key=lambda w: (self._table.holdings(w), -w))
         for worker in order[:count]:
             self._retiring.add(worker)
@@ -373,7 +405,8 @@ class Coordinator:
                 "epoch": self._table.epoch, "superseded": self.superseded,
                 "errors": dict(self.errors), "pending": sorted(self._started),
                 "scale": {"target": scale.target, "reason": str(scale.reason)} if scale else {},
-                "forecast_per_s": self._ahead_per_s(), "thinned": self._thinning.levels(),
+                "prewarmed": self._wish.workers, "thinned": self._thinning.levels(),
+                "forecast_per_s": self._ahead_per_s(),
                 "decisions": list(self.decisions.recent), "decisions_n": self.decisions.count,
                 **view,
             }

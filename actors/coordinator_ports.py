@@ -4,10 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from actors.nodes import NodePort, NoNodes
 from actors.worker_snapshots import SnapshotPort
 from cluster.eventlog.port import EventLog
 from models.policies.assignment import AssignmentConfig
 from models.policies.pool import PoolConfig, PoolSignals, Scale
+from models.policies.prewarm import PrewarmConfig
 from models.policies.thinning import ThinConfig
 
 
@@ -36,6 +38,7 @@ class CoordinatorConfig:
     pool: PoolConfig = field(default_factory=PoolConfig)
     assignment: AssignmentConfig = field(default_factory=AssignmentConfig)
     thin: ThinConfig = field(default_factory=ThinConfig)
+    prewarm: PrewarmConfig = field(default_factory=PrewarmConfig)
     venues: tuple[str, ...] = ()
     dead_after_ns: int = 3_000_000_000
     stalled_after_ns: int = 120_000_000_000
@@ -49,9 +52,11 @@ class CoordinatorConfig:
 
 @dataclass(frozen=True, slots=True)
 class CoordinatorPorts:
-    """What the coordinator needs from outside. `clock_ns` is wall clock."""
+    """What the coordinator needs from outside. `clock_ns` is wall clock; `nodes` is asked for room
+    for workers before they are started."""
 
     log: EventLog
     snapshots: SnapshotPort
     launcher: Launcher
     clock_ns: Callable[[], int]
+    nodes: NodePort = field(default_factory=NoNodes)

@@ -6,20 +6,24 @@ is started again, and end when they are drained or with the cluster.
 """
 
 import threading
+from contextlib import suppress
 from typing import Any, Final
 
 from actors.coordinator import Coordinator
 from actors.coordinator_ports import CoordinatorConfig, CoordinatorPorts, Launcher
+from actors.nodes import NodePort, NodesAwayError, NoNodes, RayNodes, bundle_of
 from actors.pool_metrics import PoolMetrics
 from actors.worker_shell import WorkerShell, snapshot_store
 from cluster.clock import SteadyClock
 from cluster.eventlog.open import open_log
 from cluster.metrics import Metrics
 from cluster.names import RAY_NAMESPACE, worker_actor
+from cluster.placement import FLOW_SLOT
 from cluster.settings import Settings
 from models.policies.assignment import AssignmentConfig
 from models.policies.ownership import Assignment, WorkerReport
 from models.policies.pool import PoolConfig
+from models.policies.prewarm import PrewarmConfig
 
 TICK_S: Final = 0.1
 SHOW_TICKS: Final = 20
@@ -68,7 +72,7 @@ class CoordinatorShell:
         self._log = open_log(tree.log.url, tree.log.segment_bytes)
         ports = CoordinatorPorts(
             self._log, snapshot_store(tree), launcher or RayLauncher(settings, worker_options),
-            SteadyClock(),
+            SteadyClock(), node_port(worker_options or {}),
         )
         self.coordinator = Coordinator(ports, coordinator_config(tree, fixed))
         self._metrics = PoolMetrics(Metrics("coordinator"))
@@ -81,9 +85,9 @@ class CoordinatorShell:
         """Begin to tick."""
         self._thread.start()
 
-    def register(self, worker_id: int, incarnation: int) -> Assignment:
+    def register(self, worker_id: int, incarnation: int, node: str = "") -> Assignment:
         """See `Coordinator.register`."""
-        return self.coordinator.register(worker_id, incarnation)
+        return self.coordinator.register(worker_id, incarnation, node)
 
     def heartbeat(self, worker_id: int, report: WorkerReport) -> Assignment:
         """See `Coordinator.heartbeat`."""
@@ -98,10 +102,12 @@ class CoordinatorShell:
         return self.coordinator.latency()
 
     def stop(self) -> None:
-        """Stop deciding; workers go on with what they hold."""
+        """Stop deciding, and want no nodes any more; workers go on with what they hold."""
         self._stop.set()
         if self._thread.is_alive():
             self._thread.join(10.0)
+        with suppress(NodesAwayError):  # the cluster is gone, and its nodes with it
+            self.coordinator.let_nodes_go()
         self._log.close()
 
     def _ticks(self) -> None:
@@ -113,13 +119,26 @@ class CoordinatorShell:
                 self._metrics.show(self.coordinator.status())
 
 
+def node_port(worker_options: dict[str, Any]) -> NodePort:
+    """Asks the autoscaler where workers take a share of nodes that it adds, and nobody else."""
+    if FLOW_SLOT in worker_options.get("resources", {}):
+        return RayNodes(bundle_of(worker_options))
+    return NoNodes()
+
+
 def coordinator_config(tree: Settings, fixed: int = 0) -> CoordinatorConfig:
     """The coordinator's part of the settings."""
+    told = tree.pool
     pool = PoolConfig(
-        min_workers=tree.pool.min_workers,
-        max_workers=max(tree.pool.max_workers, tree.pool.min_workers), fixed=fixed,
+        min_workers=told.min_workers, max_workers=told.max_workers, fixed=fixed,
+        busy_high=told.busy_high, busy_low=told.busy_low, down_after_s=told.down_after_s,
+    )
+    # A pool of fixed size asks for all of its workers at once.
+    prewarm = PrewarmConfig(
+        max_workers=told.max_workers, node_start_s=0.0 if fixed else told.node_start_s,
+        busy_high=told.busy_high, headroom=pool.headroom,
     )
     return CoordinatorConfig(
-        pool=pool, assignment=AssignmentConfig(even=fixed > 1),
+        pool=pool, prewarm=prewarm, assignment=AssignmentConfig(even=fixed > 1),
         venues=tuple(venue.id for venue in tree.venues),
     )

@@ -143,6 +143,7 @@ class PoolView:
         return {
             "workers": {str(w): self._worker(w, table) for w in sorted(table.members)},
             "venues": venues, "size": len(table.members), "min_size": self.min_size or 0,
+            "nodes": len({report.node for report in self.reports.values() if report.node}),
             "max_size": self.max_size, "worker_restarts": self._restarts,
             "lag_records": max((v["lag_records"] for v in venues.values()), default=0),
             "all_final": there and all(v["final"] == v["flows"] for v in venues.values()),
@@ -192,8 +193,9 @@ class PoolView:
         }
         if report is not None:
             body |= {
-                "pid": report.pid, "epoch": report.epoch, "backlog_s": report.backlog_s,
-                "rows_n": report.rows_n, "busy_s": round(report.busy_ns / 1e9, 3),
+                "pid": report.pid, "node": report.node, "epoch": report.epoch,
+                "backlog_s": report.backlog_s, "rows_n": report.rows_n,
+                "busy_s": round(report.busy_ns / 1e9, 3),
                 "hot": sum(len(rows) for rows in report.hot.values()), "error": report.error,
                 "counters": report.counters,
             }

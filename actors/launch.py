@@ -1,10 +1,10 @@
 """Launches the system's actors under their names: the one place where `ray.remote` meets them.
 
-Owns names, restarts and placement. On a cluster a stadium runs on the node that is labelled with
-its venue, else on any edge node; on one machine everything runs here.
+Owns names and restarts; where things run is `cluster.placement`'s to say. On a cluster a stadium
+runs on the node that is labelled with its venue, else on any edge node; flow nodes are for workers
+only; on one machine everything runs here.
 """
 
-from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from actors.coordinator_shell import CoordinatorShell
@@ -12,32 +12,17 @@ from actors.stadium import Stadium
 from actors.supervisor_shell import SupervisorShell
 from actors.twin_store import TwinStore
 from cluster.names import COORDINATOR, RAY_NAMESPACE, SUPERVISOR, TWIN_STORE, stadium_actor
+from cluster.placement import OFF_FLOW_NODES, stadium_placement, worker_placement
 from cluster.settings import Settings
 
-ROLE_LABEL: Final = "touchline.io/role"
-STADIUM_LABEL: Final = "touchline.io/stadium"
 # Shares of a CPU are for the scheduler only: small enough that batch work always finds whole ones.
 _CPUS: Final = {"stadium": 0.02, "coordinator": 0.01, "twin": 0.01, "supervisor": 0.01}
-WORKER_CPUS: Final = 0.05
-
-
-def stadium_placement(
-    venue_id: str, labels: Sequence[Mapping[str, str]]
-) -> dict[str, dict[str, str]]:
-    """Actor options that place a venue's stadium, given the labels of the nodes that are alive."""
-    if any(node.get(STADIUM_LABEL) == venue_id for node in labels):
-        return {"label_selector": {STADIUM_LABEL: venue_id}}
-    if any(node.get(ROLE_LABEL) == "edge" for node in labels):
-        return {"label_selector": {ROLE_LABEL: "edge"}}
-    return {}
 
 
 def launch_stadium(settings: Settings, venue_id: str) -> Any:
     """The named actor of a venue of `settings`; it begins at once. Returns its handle."""
-    import ray
-
     venue = next(venue for venue in settings.venues if venue.id == venue_id)
-    labels = [node.get("Labels", {}) for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
+    labels = [node.get("Labels", {}) for node in _nodes()]
     actor = _actor(
         Stadium, stadium_actor(venue_id), _CPUS["stadium"], 16,
         **stadium_placement(venue_id, labels),
@@ -48,7 +33,8 @@ def launch_stadium(settings: Settings, venue_id: str) -> Any:
 def launch_coordinator(settings: Settings, fixed: int = 0) -> Any:
     """The coordinator, which launches workers; `fixed` is the pool's size, 0 for elastic."""
     actor = _actor(CoordinatorShell, COORDINATOR, _CPUS["coordinator"], 16)
-    return actor.remote(settings.to_dict(), fixed, {"num_cpus": WORKER_CPUS})
+    resources = [node.get("Resources", {}) for node in _nodes()]
+    return actor.remote(settings.to_dict(), fixed, worker_placement(settings, resources))
 
 
 def launch_twin_store(settings: Settings) -> Any:
@@ -83,5 +69,13 @@ def _actor(shell: type, name: str, cpus: float, concurrency: int, **options: Any
 
     return ray.remote(shell).options(
         name=name, namespace=RAY_NAMESPACE, get_if_exists=True, num_cpus=cpus, max_restarts=-1,
-        max_task_retries=2, max_concurrency=concurrency, lifetime="detached", **options,
+        max_task_retries=2, max_concurrency=concurrency, lifetime="detached",
+        **{**OFF_FLOW_NODES, **options},
     )
+
+
+def _nodes() -> list[dict[str, Any]]:
+    """Those that are alive."""
+    import ray
+
+    return [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from typing import Any, Final, Protocol
 
 GAUGES: Final = {
-    "size": "pool_workers", "arrival_per_s": "pool_arrival_flow_records_per_s",
+    "size": "pool_workers", "nodes": "pool_nodes", "prewarmed": "pool_prewarmed_workers",
+    "arrival_per_s": "pool_arrival_flow_records_per_s",
     "service_per_s": "pool_service_flow_records_per_s", "utilisation": "pool_utilisation_ratio",
     "forecast_per_s": "pool_forecast_flow_records_per_s", "lag_records": "pool_lag_records",
 }

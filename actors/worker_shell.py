@@ -10,6 +10,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -47,16 +48,19 @@ class RayCoordinator:
     """The coordinator by its actor name, looked up anew whenever it did not answer."""
 
     def __init__(self, name: str = COORDINATOR, timeout_s: float = 5.0) -> None:
+        import ray
+
         self._name, self._timeout_s = name, timeout_s
+        self._node = ray.get_runtime_context().get_node_id()
         self._handle: Any = None
 
     def register(self, worker_id: int, incarnation: int) -> Assignment:
         """Raises CoordinatorAwayError."""
-        return self._ask("register", worker_id, incarnation)
+        return self._ask("register", worker_id, incarnation, self._node)
 
     def heartbeat(self, worker_id: int, report: WorkerReport) -> Assignment:
         """Raises CoordinatorAwayError."""
-        return self._ask("heartbeat", worker_id, report)
+        return self._ask("heartbeat", worker_id, replace(report, node=self._node))
 
     def _ask(self, method: str, *args: Any) -> Assignment:
         import ray

@@ -14,7 +14,8 @@ def stadium_actor(venue_id: str) -> str:
     return f"stadium/{venue_id}"
 
 
-def worker_actor(worker_id: int) -> str:
+def worker_actor(worker_id: int | str) -> str:
+    """With "" the beginning that all workers' names have."""
     return f"worker/{worker_id}"
 
 

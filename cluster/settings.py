@@ -14,20 +14,18 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
+from cluster.pool_settings import PoolSettings
 from cluster.settings_layers import from_environment, merge, nested, read_toml
+from cluster.settings_section import Section
 from models.errors import ConfigError
 
 _Port = Annotated[int, Field(ge=0, le=65535)]
 _Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class LogSettings(_Section):
+class LogSettings(Section):
     """The event log."""
 
     url: str = Field(default="", description="Event log; empty: `sqlite:<data_dir>/log`")
@@ -39,7 +37,7 @@ class LogSettings(_Section):
     )
 
 
-class EdgeSettings(_Section):
+class EdgeSettings(Section):
     """Pre-processing in the stadium; mirrors `models.edge.config.EdgeConfig`."""
 
     tick_ms: int = Field(default=100, ge=10, le=10_000, description="Event-time span of one record")
@@ -79,7 +77,7 @@ class EdgeSettings(_Section):
         return self
 
 
-class SimulatorSource(_Section):
+class SimulatorSource(Section):
     """A simulated match."""
 
     type: Literal["simulator"] = Field(default="simulator", description="A simulated match")
@@ -105,7 +103,7 @@ class SimulatorSource(_Section):
     faults: bool = Field(default=True, description="Whether devices fail as real ones do")
 
 
-class FileSource(_Section):
+class FileSource(Section):
     """A recording."""
 
     type: Literal["file"] = Field(default="file", description="A recording")
@@ -116,7 +114,7 @@ class FileSource(_Section):
     )
 
 
-class UdpSource(_Section):
+class UdpSource(Section):
     """Signed datagrams of device packets."""
 
     type: Literal["udp"] = Field(
@@ -132,7 +130,7 @@ class UdpSource(_Section):
     )
 
 
-class FlightSource(_Section):
+class FlightSource(Section):
     """Arrow Flight with mutual TLS."""
 
     type: Literal["flight"] = Field(default="flight", description="Arrow Flight with mutual TLS")
@@ -143,7 +141,7 @@ class FlightSource(_Section):
     )
 
 
-class HttpSource(_Section):
+class HttpSource(Section):
     """Packets that arrive through `POST /v1/ingest`."""
 
     type: Literal["http"] = Field(
@@ -160,7 +158,7 @@ SourceSettings = Annotated[
 ]
 
 
-class VenueSettings(_Section):
+class VenueSettings(Section):
     """One venue and its match."""
 
     id: _Name = Field(description="Name of the venue in topics, paths and the interfaces")
@@ -173,26 +171,7 @@ class VenueSettings(_Section):
     )
 
 
-class PoolSettings(_Section):
-    """The flow pool."""
-
-    min_workers: int = Field(
-        default=1, ge=1, le=1024, description="The pool never shrinks below this"
-    )
-    max_workers: int = Field(
-        default=4, ge=1, le=1024, description="The pool never grows beyond this"
-    )
-    snapshot_s: float = Field(default=5.0, gt=0, description="Time between snapshots of flow state")
-    poll_ms: float = Field(default=5.0, gt=0, description="Wait of a worker that found nothing new")
-
-    @model_validator(mode="after")
-    def _bounds(self) -> Self:
-        if self.min_workers > self.max_workers:
-            raise ValueError("min_workers must not exceed max_workers")
-        return self
-
-
-class ServeSettings(_Section):
+class ServeSettings(Section):
     """HTTP interfaces and nets."""
 
     host: str = Field(default="127.0.0.1", description="Address of the HTTP interfaces")
@@ -202,7 +181,7 @@ class ServeSettings(_Section):
     )
 
 
-class TierSettings(_Section):
+class TierSettings(Section):
     """Warm and cold storage."""
 
     warm_url: str = Field(
@@ -214,14 +193,14 @@ class TierSettings(_Section):
     roll_every_s: float = Field(default=60.0, gt=0, description="Time between rolls while live")
 
 
-class S3Settings(_Section):
+class S3Settings(Section):
     """How `s3://` URLs are reached; credentials come from the usual AWS sources."""
 
     endpoint_url: str = Field(default="", description="S3 endpoint; empty: AWS")
     region: str = Field(default="", description="S3 region; empty: as the AWS environment says")
 
 
-class RaySettings(_Section):
+class RaySettings(Section):
     """The Ray cluster."""
 
     address: str = Field(
@@ -239,7 +218,7 @@ class RaySettings(_Section):
     dashboard_port: _Port = Field(default=8265, description="Port of the dashboard on loopback")
 
 
-class IdentitySettings(_Section):
+class IdentitySettings(Section):
     """The local issuer."""
 
     key_dir: str = Field(default="", description="Keys, mode 0600; empty: `<data_dir>/keys`")
@@ -252,7 +231,7 @@ class IdentitySettings(_Section):
     )
 
 
-class AuditSettings(_Section):
+class AuditSettings(Section):
     """The audit chain."""
 
     rotate_bytes: int = Field(
@@ -263,7 +242,7 @@ class AuditSettings(_Section):
     )
 
 
-class Settings(_Section):
+class Settings(Section):
     """The whole tree. Empty paths and URLs are filled in from `data_dir` on construction."""
 
     data_dir: str = Field(

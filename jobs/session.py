@@ -5,6 +5,7 @@ log before anybody reads it. What is played begins last, when all readers are th
 first sample already finds its way to the end. `stop` undoes whatever `start` has done so far.
 """
 
+import contextlib
 import json
 import time
 from collections.abc import Callable, Mapping
@@ -130,8 +131,6 @@ class Session:
 
     def stop(self) -> None:
         """Stop what runs; harmless twice, and after a start that failed half-way."""
-        import contextlib
-
         if self._connected:
             import ray
             from ray import serve
@@ -152,15 +151,19 @@ class Session:
     def _end_actors(self) -> None:
         import ray
 
-        for name in ("supervisor", "coordinator", "twin", *self._actors):
+        if "supervisor" in self._actors:
+            ray.kill(self._actors.pop("supervisor"))
+        # The cluster would keep nodes for workers that nobody is going to start.
+        self._ask("coordinator", "stop", default=False)
+        for name in ("coordinator", "twin", *self._actors):
             handle = self._actors.pop(name, None)
             if handle is not None:
                 ray.kill(handle)
-        for worker in self._status.get("workers", ()):
-            try:
-                ray.kill(ray.get_actor(worker_actor(int(worker))))
-            except ValueError:
-                continue
+        # By name: of workers that still wait for a node no status tells.
+        for name in ray.util.list_named_actors():
+            if name.startswith(worker_actor("")):
+                with contextlib.suppress(ValueError):
+                    ray.kill(ray.get_actor(name))
 
     # -- watching ---------------------------------------------------------------------------------
 

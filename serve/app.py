@@ -15,6 +15,7 @@ from ray import serve
 
 from cluster.audit import Entry, open_audit
 from cluster.identity import open_issuer
+from cluster.placement import OFF_FLOW_NODES
 from cluster.settings import Settings
 from cluster.storage import open_storage
 from cluster.tiers import totals
@@ -48,7 +49,7 @@ def build(args: Mapping[str, Any]) -> serve.Application:
     api = serve.deployment(
         name=API_NAME, num_replicas=1, max_ongoing_requests=200, health_check_period_s=1,
         health_check_timeout_s=5, graceful_shutdown_timeout_s=3,
-        ray_actor_options={"num_cpus": 0.1},
+        ray_actor_options={"num_cpus": 0.1, **OFF_FLOW_NODES},
     )(serve.ingress()(ApiReplica))
     return api.bind(settings.to_dict(), nets)
 

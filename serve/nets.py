@@ -14,6 +14,7 @@ import numpy as np
 from ray import serve
 from ray.serve.config import AutoscalingConfig
 
+from cluster.placement import OFF_FLOW_NODES
 from models.errors import ModelError
 from models.nets.contract import INPUT_SHAPES, NET_NAMES
 
@@ -130,5 +131,5 @@ def net_deployment(net: str, options: NetOptions) -> serve.Deployment:
         max_ongoing_requests=max(4 * options.net_batch_max, 32),
         max_queued_requests=options.net_queue_max, health_check_period_s=1,
         health_check_timeout_s=5, graceful_shutdown_timeout_s=5,
-        ray_actor_options={"num_cpus": options.net_cpus},
+        ray_actor_options={"num_cpus": options.net_cpus, **OFF_FLOW_NODES},
     )(NetReplica)

@@ -59,6 +59,7 @@ class WorkerReport:
     backlog_s   age of the oldest waiting record by class ("hot", "calm")
     work_n      flow-records done; rows_n: samples read; busy_ns: time spent working
     latency     stage -> histogram
+    node        where it runs: the cluster's name for it, empty if it has none
     """
 
     incarnation: int
@@ -78,6 +79,7 @@ class WorkerReport:
     counters: dict[str, int] = field(default_factory=dict)
     error: str = ""
     pid: int = 0
+    node: str = ""
 
 
 @dataclass(slots=True)

@@ -201,7 +201,7 @@ class PoolPolicy:
 
     def _shrink(self, signals: PoolSignals, have: int) -> Scale:
         config, now_ns = self.config, signals.now_ns
-        if have <= config.min_workers or self._idle_since_ns is None or signals.pending:
+        if have <= config.min_workers or self._idle_since_ns is None:
             return Scale(have, ScaleReason.STEADY)
         if now_ns - self._idle_since_ns < config.down_after_s * 1e9:
             return Scale(have, ScaleReason.STEADY)
@@ -211,11 +211,15 @@ class PoolPolicy:
         return Scale(have - 1, ScaleReason.IDLE)
 
     def _is_idle(self, signals: PoolSignals) -> bool:
-        """Whether one worker less would still be at ease, now and at the forecast."""
+        """Whether one worker less would still be at ease, now and at the forecast.
+
+        One that is still awaited goes first, and takes nothing away from those that work: a node
+        that never comes must not keep the pool, nor the wish for it, as large as it is."""
         config, ready = self.config, signals.ready
-        if ready < 2:
+        left = ready if signals.pending else ready - 1
+        if left < 1:
             return False
-        fewer = (ready - 1) / ready
+        fewer = left / ready
         calm = (
             signals.utilisation / fewer < config.busy_low
             and signals.hot_backlog_s < config.hot_backlog_s / 2

@@ -12,6 +12,7 @@ from types import SimpleNamespace
 import numpy as np
 from numpy.typing import NDArray
 
+from actors.nodes import NodesAwayError
 from cluster.eventlog.port import Record, StoredRecord, TopicInfo
 from models.errors import FencedError, LogError, OffsetError, SchemaError
 from models.events.envelope import Event
@@ -223,3 +224,16 @@ def publish(
     payload = encode_record(record, [])
     stored = Record(f"edge/{roster.match_id}", seq, record.t_to_ns, payload)
     log.append(f"telemetry/{roster.venue_id}", [stored], 1 << 40)
+
+
+class FakeNodes:
+    """Keeps what it was asked for; `away` refuses."""
+
+    def __init__(self) -> None:
+        self.asked: list[int] = []
+        self.away = False
+
+    def want(self, workers: int) -> None:
+        if self.away:
+            raise NodesAwayError("away")
+        self.asked.append(workers)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from actors.coordinator import Coordinator
 from actors.coordinator_ports import CoordinatorConfig, CoordinatorPorts
 from actors.net_client import NetClient
+from actors.nodes import NodePort, NoNodes
 from actors.worker import Worker
 from actors.worker_ports import CoordinatorAwayError, WorkerConfig, WorkerPorts
 from actors.worker_venue import Kernel
@@ -14,6 +15,7 @@ from models.events.envelope import from_cloudevent
 from models.policies.assignment import AssignmentConfig
 from models.policies.ownership import Assignment, WorkerReport
 from models.policies.pool import PoolSignals, Scale, ScaleReason
+from models.policies.prewarm import PrewarmConfig
 from models.telemetry.roster import Roster
 from tests.unit.fakes_log import Clock, FakeKernel, FakeLog, FakeSnapshots, publish, publish_roster
 
@@ -23,9 +25,10 @@ class ScriptedPolicy:
     """A pool policy that wants what the test wants."""
 
     target: int = 1
+    reason: ScaleReason = ScaleReason.FIXED
 
     def decide(self, signals: PoolSignals) -> Scale:
-        return Scale(self.target, ScaleReason.FIXED)
+        return Scale(self.target, self.reason)
 
 
 @dataclass
@@ -38,6 +41,7 @@ class World:
     clock: Clock = field(default_factory=Clock)
     snapshot_s: float = 2.0
     kernel: Callable[[Roster], Kernel] = FakeKernel
+    nodes: NodePort = field(default_factory=NoNodes)
     workers: dict[int, Worker] = field(default_factory=dict)
     away: bool = False
     crashed: list[int] = field(default_factory=list)
@@ -82,9 +86,10 @@ class World:
     def restart_coordinator(self) -> None:
         config = CoordinatorConfig(
             assignment=AssignmentConfig(even=self.even),
+            prewarm=PrewarmConfig(node_start_s=60.0, hold_s=5.0),
             venues=tuple(roster.venue_id for roster in self.rosters),
         )
-        ports = CoordinatorPorts(self.log, self.snapshots, self, self.clock)
+        ports = CoordinatorPorts(self.log, self.snapshots, self, self.clock, self.nodes)
         brisk = replace(config, rebalance_ns=1_000_000_000)
         self.coordinator = Coordinator(ports, brisk, self.policy)
 

@@ -8,7 +8,8 @@ from actors.worker_snapshots import flow_stream
 from cluster.eventlog.port import Record
 from models.errors import FencedError
 from models.policies.ownership import Ownership, WorkerReport
-from tests.unit.fakes_log import publish_roster, roster_of
+from models.policies.pool import ScaleReason
+from tests.unit.fakes_log import FakeNodes, publish_roster, roster_of
 from tests.unit.pool_world import World
 
 S = 1_000_000_000
@@ -292,6 +293,65 @@ def test_a_match_that_was_broken_off_makes_room_after_a_while_and_that_is_told()
         world.turn()
     assert held(world) == {0: 3}
     assert "match_left" in actions(world)
+
+
+def test_a_worker_that_is_given_up_before_it_came_is_sent_away_when_it_comes_after_all() -> None:
+    world = up()
+    world.policy.target, start = 2, world.start
+    world.start = lambda worker_id: None  # type: ignore[method-assign]  # no node has room
+    for _ in range(15):
+        world.turn()
+    assert world.coordinator.status()["pending"] == [1]
+    world.policy.target = 1
+    for _ in range(15):
+        world.turn()
+    assert world.coordinator.status()["pending"] == []
+    assert "worker_withdrawn" in actions(world)
+    answer = world.coordinator.register(1, 77, "node-2")
+    assert (answer.retired, answer.known) == (True, False)
+    assert world.coordinator.status()["size"] == 1
+    world.start, world.policy.target = start, 2  # type: ignore[method-assign]
+    for _ in range(30):
+        world.turn()
+    assert world.coordinator.status()["size"] == 2, "one that is wanted anew is taken"
+
+
+def test_a_growth_that_is_foreseen_asks_the_cluster_for_room_and_gives_it_back() -> None:
+    nodes = FakeNodes()
+    world = World([A, B], nodes=nodes)
+    for _ in range(20):
+        world.turn()
+    world.start = lambda worker_id: None  # type: ignore[method-assign]  # no node has room
+    world.policy.target, world.policy.reason = 3, ScaleReason.FORECAST
+    for _ in range(130):
+        world.turn()
+    assert nodes.asked == [0, 3, 0]
+    told = [(one["reason"], one["detail"]["to"]) for one in world.actions()
+            if one["action"] == "prewarm"]
+    assert told == [("forecast", 3), ("over", 0)]
+    assert world.coordinator.status()["prewarmed"] == 0
+
+
+def test_a_cluster_that_does_not_answer_is_remembered_and_stops_nothing_else() -> None:
+    nodes = FakeNodes()
+    nodes.away = True
+    world = World([A, B], nodes=nodes)
+    for _ in range(40):
+        world.turn()
+    assert "away" in world.coordinator.status()["errors"]["observe"]
+    assert held(world) == {0: 6}
+
+
+def test_it_tells_on_which_node_a_worker_is() -> None:
+    world = up()
+    world.coordinator.register(0, 5, "node-1")
+    world.turn()
+    told = [one["detail"] for one in world.actions() if one["action"] == "worker_registered"]
+    assert told[-1] == {"worker": 0, "node": "node-1"}
+    report = WorkerReport(5, 1, 1, node="node-1")
+    world.coordinator.heartbeat(0, report)
+    status = world.coordinator.status()
+    assert (status["nodes"], status["workers"]["0"]["node"]) == (1, "node-1")
 
 
 def test_the_table_survives_its_stored_form() -> None:

@@ -24,7 +24,8 @@ def decision(reason: str, before: int, after: int) -> dict:
 
 def status(decisions: list[dict], count: int, **more: object) -> dict:
     return {
-        "size": 2, "pending": [3], "scale": {"target": 3, "reason": "hot_backlog"},
+        "size": 2, "nodes": 2, "prewarmed": 4, "pending": [3],
+        "scale": {"target": 3, "reason": "hot_backlog"},
         "hot_backlog_s": 0.7, "calm_backlog_s": 4.0, "decisions": decisions,
         "decisions_n": count, "counters": {}, **more,
     }
@@ -34,6 +35,8 @@ def test_sizes_and_backlog_by_class_are_gauges() -> None:
     metrics = FakeMetrics()
     PoolMetrics(metrics).show(status([], 0))
     assert metrics.gauges["pool_workers",] == 2
+    assert metrics.gauges["pool_nodes",] == 2
+    assert metrics.gauges["pool_prewarmed_workers",] == 4
     assert metrics.gauges["pool_target_workers",] == 3
     assert metrics.gauges["pool_pending_workers",] == 1
     assert metrics.gauges["pool_backlog_s", "hot"] == 0.7

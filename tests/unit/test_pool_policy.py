@@ -103,6 +103,19 @@ def test_it_does_not_shrink_before_a_forecast_rise() -> None:
     assert run(PoolPolicy(), calm, 300).target == 3
 
 
+def test_workers_that_never_come_are_given_up_when_nothing_needs_them_any_more() -> None:
+    waiting = replace(EASY, ready=1, pending=1, utilisation=0.1, service_per_s=10.0,
+                      forecast_per_s=10.0)
+    policy = PoolPolicy()
+    assert run(policy, waiting, 29) == Scale(2, ScaleReason.STEADY)
+    assert run(policy, waiting, 30, start_s=29.5) == Scale(1, ScaleReason.IDLE)
+
+
+def test_workers_that_are_awaited_are_kept_while_those_that_are_there_have_enough_to_do() -> None:
+    busy = replace(EASY, ready=1, pending=1, utilisation=0.6)
+    assert run(PoolPolicy(), busy, 120).target == 2
+
+
 signal_values = st.builds(
     PoolSignals, now_ns=st.just(0), ready=st.integers(0, 6), pending=st.integers(0, 3),
     hot_backlog_s=st.floats(0, 100), calm_backlog_s=st.floats(0, 100),
