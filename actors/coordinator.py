@@ -246,10 +246,10 @@ class Coordinator:
     def _want_nodes(self, now_ns: int, growth: Scale | None) -> None:
         """Ask the cluster ahead for room, or take that back. Raises NodesAwayError: tried again."""
         signals = self._signals(now_ns)
-        ahead = self._view.arrival_per_s + self._matches.change(self.config.prewarm.node_start_s)
+        rise = self._matches.change(self.config.prewarm.node_start_s)
         foreseen = growth is not None and growth.reason == ScaleReason.FORECAST
         change = self._wish.follow(PrewarmSignals(
-            now_ns, signals.ready, signals.capacity_per_s, ahead,
+            now_ns, signals.ready, signals.capacity_per_s, signals.arrival_per_s, rise,
             growth.target if growth is not None and foreseen else 0,
         ))
         if change is not None:

@@ -74,7 +74,8 @@ class CoordinatorShell:
             self._log, snapshot_store(tree), launcher or RayLauncher(settings, worker_options),
             SteadyClock(), node_port(worker_options or {}),
         )
-        self.coordinator = Coordinator(ports, coordinator_config(tree, fixed))
+        elastic = not fixed and isinstance(ports.nodes, RayNodes)
+        self.coordinator = Coordinator(ports, coordinator_config(tree, fixed, elastic))
         self._metrics = PoolMetrics(Metrics("coordinator"))
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._ticks, name="coordinator", daemon=True)
@@ -126,16 +127,17 @@ def node_port(worker_options: dict[str, Any]) -> NodePort:
     return NoNodes()
 
 
-def coordinator_config(tree: Settings, fixed: int = 0) -> CoordinatorConfig:
-    """The coordinator's part of the settings."""
+def coordinator_config(
+    tree: Settings, fixed: int = 0, elastic: bool = False
+) -> CoordinatorConfig:
+    """The coordinator's part of the settings; elastic: nodes can be had by asking."""
     told = tree.pool
     pool = PoolConfig(
         min_workers=told.min_workers, max_workers=told.max_workers, fixed=fixed,
         busy_high=told.busy_high, busy_low=told.busy_low, down_after_s=told.down_after_s,
     )
-    # A pool of fixed size asks for all of its workers at once.
     prewarm = PrewarmConfig(
-        max_workers=told.max_workers, node_start_s=0.0 if fixed else told.node_start_s,
+        max_workers=told.max_workers, node_start_s=told.node_start_s if elastic else 0.0,
         busy_high=told.busy_high, headroom=pool.headroom,
     )
     return CoordinatorConfig(

@@ -56,8 +56,10 @@ class NodeWish:
         before, self.workers, self._told = self.workers, wish.workers, True
         if before == wish.workers:
             return None
-        ahead = round(signals.ahead_per_s, 1)
-        detail = {"from": before, "to": wish.workers, "ahead_per_s": ahead}
+        detail = {
+            "from": before, "to": wish.workers, "arrival_per_s": round(signals.arrival_per_s, 1),
+            "rise_per_s": round(signals.rise_per_s, 1),
+        }
         return WishChange(wish.reason, detail)
 
     def take_back(self) -> None:

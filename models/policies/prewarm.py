@@ -46,14 +46,16 @@ class PrewarmSignals:
 
     ready            workers that have registered
     capacity_per_s   what they could get through if they were always busy; 0 when not known
-    ahead_per_s      the rate that the timetable says for `node_start_s` from now
+    arrival_per_s    the rate now
+    rise_per_s       how much more the timetable says for `node_start_s` from now
     grown_to         the pool's new size, if it grows by forecast just now; else 0
     """
 
     now_ns: int
     ready: int
     capacity_per_s: float = 0.0
-    ahead_per_s: float = 0.0
+    arrival_per_s: float = 0.0
+    rise_per_s: float = 0.0
     grown_to: int = 0
 
 
@@ -97,11 +99,11 @@ class PrewarmPolicy:
     def _cause(self, signals: PrewarmSignals) -> tuple[int, PrewarmReason]:
         """The larger of what the timetable and the pool's growth call for."""
         config, by_timetable = self.config, 0
-        if self._each_per_s:
+        # A load that is here already is the pool's to follow, with workers.
+        if self._each_per_s and signals.rise_per_s > 0:
+            rate = (signals.arrival_per_s + signals.rise_per_s) * config.headroom
             each = self._each_per_s * config.busy_high
-            by_timetable = math.ceil(
-                min(signals.ahead_per_s * config.headroom / each, config.max_workers)
-            )
+            by_timetable = math.ceil(min(rate / each, config.max_workers))
         if signals.grown_to >= by_timetable:
             return min(signals.grown_to, config.max_workers), PrewarmReason.FORECAST
         return by_timetable, PrewarmReason.TIMETABLE

@@ -19,8 +19,8 @@ from tests.unit.fakes_log import FakeNodes
 S = 1_000_000_000
 CONFIG = PrewarmConfig(max_workers=6, node_start_s=240.0, hold_s=60.0)
 # One worker that carries 100 flow-records a second; 85 when it is not to be too busy.
-WARM_UP = PrewarmSignals(0, ready=1, capacity_per_s=100.0, ahead_per_s=20.0)
-KICK_OFF = replace(WARM_UP, ahead_per_s=200.0)
+WARM_UP = PrewarmSignals(0, ready=1, capacity_per_s=100.0, arrival_per_s=20.0)
+KICK_OFF = replace(WARM_UP, rise_per_s=180.0)
 
 
 def at(signals: PrewarmSignals, second: float, **more: float) -> PrewarmSignals:
@@ -31,13 +31,18 @@ def test_a_load_that_is_carried_asks_for_nothing() -> None:
     assert PrewarmPolicy(CONFIG).decide(WARM_UP) == Prewarm(0, PrewarmReason.OVER)
 
 
+def test_a_load_that_is_here_already_is_left_to_the_pool() -> None:
+    busy = replace(WARM_UP, arrival_per_s=500.0)
+    assert PrewarmPolicy(CONFIG).decide(busy) == Prewarm(0, PrewarmReason.OVER)
+
+
 def test_a_kick_off_asks_for_room_with_headroom_for_the_load_it_brings() -> None:
     # 200 x 1.25 / 85 = 2.9
     assert PrewarmPolicy(CONFIG).decide(KICK_OFF) == Prewarm(3, PrewarmReason.TIMETABLE)
 
 
 def test_it_never_asks_for_more_than_the_pool_may_have() -> None:
-    assert PrewarmPolicy(CONFIG).decide(replace(KICK_OFF, ahead_per_s=1e9)).workers == 6
+    assert PrewarmPolicy(CONFIG).decide(replace(KICK_OFF, rise_per_s=1e9)).workers == 6
 
 
 def test_a_pool_that_grows_by_forecast_has_its_room_asked_for() -> None:
@@ -63,7 +68,7 @@ def test_a_wish_outlives_its_cause_until_it_has_been_held_long_enough() -> None:
 def test_a_smaller_cause_does_not_lower_a_wish_that_is_held() -> None:
     policy = PrewarmPolicy(CONFIG)
     policy.decide(KICK_OFF)
-    assert policy.decide(at(KICK_OFF, 10, ahead_per_s=100.0)).workers == 3
+    assert policy.decide(at(KICK_OFF, 10, rise_per_s=80.0)).workers == 3
 
 
 def test_a_wish_ends_when_the_workers_are_there() -> None:
@@ -99,7 +104,9 @@ def test_a_cluster_that_does_not_answer_is_asked_again() -> None:
     nodes.away = False
     change = wish.follow(at(KICK_OFF, 1))
     assert change is not None
-    assert change.detail == {"from": 0, "to": 3, "ahead_per_s": 200.0}
+    assert change.detail == {
+        "from": 0, "to": 3, "arrival_per_s": 20.0, "rise_per_s": 180.0,
+    }
     assert nodes.asked == [3]
 
 
@@ -110,7 +117,7 @@ def test_the_autoscaler_is_asked_only_where_workers_take_room_that_it_can_add() 
     assert bundle_of(options) == {"CPU": 0.5, "flow": 1}
 
 
-def test_a_pool_of_fixed_size_asks_for_nothing_ahead() -> None:
+def test_where_no_nodes_can_be_had_nothing_is_asked_for_ahead() -> None:
     tree = load_settings(None, {"pool.node_start_s": 100.0}, environ={})
-    assert coordinator_config(tree).prewarm.node_start_s == 100.0
-    assert coordinator_config(tree, fixed=2).prewarm.node_start_s == 0.0
+    assert coordinator_config(tree, elastic=True).prewarm.node_start_s == 100.0
+    assert coordinator_config(tree).prewarm.node_start_s == 0.0
