@@ -8,8 +8,10 @@ left as they are; those below matter only before Ray's processes start.
 import logging
 import os
 import secrets
+import signal
 import stat
 import sys
+import threading
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
@@ -76,10 +78,14 @@ def connect(settings: Settings) -> None:
     }
     if address == "local":
         options.update(_local_options(settings))
+    ours = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(address=address, **options)
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise ConfigError(f"ray.address: {address}: {error}") from error
+    if callable(ours) and threading.current_thread() is threading.main_thread():
+        # Ray sets a handler of its own that ends the process at once: no report, nothing finished.
+        signal.signal(signal.SIGTERM, ours)
 
 
 def disconnect() -> None:

@@ -73,7 +73,6 @@ def elastic(folder: Path, port: int) -> int:
     try:
         cluster.start()
         _wait_for(cluster)
-        connect(settings)
         watch.start()
         options = argparse.Namespace(seconds=0.0, workers=0, json=folder / "report.json")
         code = run_live(settings, options)
@@ -149,8 +148,10 @@ def _watch(cluster: ElasticCluster, folder: Path, stop: threading.Event) -> None
 
     with (folder / "timeline.jsonl").open("w") as out:
         while not stop.wait(0.5):
+            if not ray.is_initialized():
+                continue
             line: dict[str, Any] = {"t_ns": time.time_ns()}
-            # Between leaving the cluster and joining it again there is nothing to be seen.
+            # While the cluster is being left there may be nothing to be seen.
             with suppress(Exception):
                 line["nodes"] = flow_nodes()
                 line["metrics"] = _metrics(cluster.metrics_port)
