@@ -13,27 +13,24 @@ import threading
 from collections.abc import Callable
 from typing import Any, Final
 
+from actors.coordinator_matches import Matches
 from actors.coordinator_ports import CoordinatorConfig, CoordinatorPorts, Policy
 from actors.coordinator_view import PoolView
 from actors.decisions import DecisionLog
 from actors.nodes import NodeWish
 from actors.thin_control import ThinControl
 from actors.worker_snapshots import flow_stream
-from cluster.names import ACTIONS_TOPIC, events_topic, roster_topic
-from models.errors import ConfigError, FencedError, LogError, TouchlineError
+from cluster.names import ACTIONS_TOPIC, events_topic
+from models.errors import FencedError, TouchlineError
 from models.policies.assignment import FlowInfo, WorkerInfo, plan_moves
 from models.policies.forecast import RateForecast
-from models.policies.match_forecast import MatchForecast
 from models.policies.ownership import Assignment, Ownership, WorkerReport
 from models.policies.pool import HELD, PoolPolicy, PoolSignals, Scale, ScaleReason
 from models.policies.prewarm import PrewarmSignals
-from models.policies.succession import Ending, Succession
-from models.telemetry.roster import Roster
 
 TABLE_KEY: Final = "coordinator/table"
 TERM_STREAM: Final = "coordinator"
 TERM_SHIFT: Final = 20
-_ROSTER: Final = roster_topic("")
 
 
 class Coordinator:
@@ -48,11 +45,7 @@ class Coordinator:
         self._lock = threading.RLock()
         self._policy = policy or PoolPolicy(self.config.pool)
         self._forecast = RateForecast()
-        self._matches = MatchForecast()
         self._wish = NodeWish(ports.nodes, self.config.prewarm)
-        self._succession = Succession()
-        self._rosters: dict[str, int] = {}
-        self._match_waits = True
         now_ns = self._clock_ns()
         self.decisions = DecisionLog(ports.log, "coordinator", now_ns, ports.clock_ns)
         self._started: dict[int, int] = {}
@@ -69,6 +62,7 @@ class Coordinator:
         self._table = self._restore(now_ns)
         self._wanted_back = self._table.members.keys() - self._retiring
         self._view = PoolView(ports.log)
+        self._matches = Matches(ports, self._table, self._view, self.decisions)
         self._thinning = ThinControl(
             ports.log, self.decisions, self.config.thin, self._table.epoch >> TERM_SHIFT
         )
@@ -117,7 +111,7 @@ class Coordinator:
             if self.superseded:
                 return
             now_ns = self._clock_ns()
-            self._guarded("discover", self._discover)
+            self._guarded("discover", self._matches.discover)
             self._call_back()
             self._bury(now_ns)
             if now_ns - self._observed_ns >= self.config.observe_ns:
@@ -137,56 +131,6 @@ class Coordinator:
             self.errors[what] = str(error)
         else:
             self.errors.pop(what, None)
-
-    def _discover(self) -> None:
-        """Rosters in the order of their matches, so that none is passed over."""
-        waiting = False
-        for topic in self._ports.log.topics():
-            if topic.startswith(_ROSTER):
-                place = self._table.venues.get(topic.removeprefix(_ROSTER))
-                after = place.roster_offset + 1 if place is not None else 0
-                info = self._ports.log.describe(topic)
-                offset = max(self._rosters.get(topic, after), info.begin)
-                if offset < info.end:
-                    self._rosters[topic] = offset = self._take_roster(topic, offset)
-                waiting = waiting or offset < info.end
-        self._match_waits = waiting
-
-    def _take_roster(self, topic: str, offset: int) -> int:
-        """A roster of a venue: its flows, unless they are known. Raises LogError.
-
-        The offset to go on from: this one again while the venue's last match is still worked on.
-        """
-        venue_id = topic.removeprefix(_ROSTER)
-        stored = self._ports.log.read(topic, offset, 1)
-        if not stored:
-            raise LogError(f"{topic}: the roster at {offset} cannot be read")
-        try:
-            roster = Roster.from_json(stored[0].record.payload)
-        except ConfigError as error:
-            self.decisions.note("roster_refused", str(error), {"venue": venue_id})
-            return stored[0].offset + 1
-        if not self._may_begin(venue_id, roster.match_id):
-            return offset
-        self._matches.schedule(venue_id, [(p.start_ns, p.end_ns) for p in roster.periods])
-        ids = [subject.subject_id for subject in roster.subjects]
-        if self._table.set_venue(venue_id, roster.match_id, stored[0].offset, ids):
-            detail = {"venue": venue_id, "match": roster.match_id, "flows": len(ids)}
-            self.decisions.note("venue_found", "roster", detail)
-        return stored[0].offset + 1
-
-    def _may_begin(self, venue_id: str, match_id: str) -> bool:
-        """Whether no other match of the venue has effects still to be made."""
-        present = self._table.venues.get(venue_id)
-        if present is None or present.match_id == match_id:
-            return True
-        reports, now_ns = self._view.reports, self._clock_ns()
-        ending = self._succession.judge(venue_id, present, reports, now_ns)
-        if ending == Ending.BROKEN_OFF:
-            open_n = sum(not entry.final for entry in present.flows.values())
-            detail = {"venue": venue_id, "match": present.match_id, "flows": open_n}
-            self.decisions.note("match_left", ending, detail)
-        return ending != Ending.PLAYED
 
     def _call_back(self) -> None:
         """Start the predecessor's workers, once: after a restart of everything none is there, and
@@ -227,7 +171,7 @@ class Coordinator:
         self._observed_ns = now_ns
         self._view.observe(now_ns, self._table)
         self._forecast.observe(now_ns, self._view.arrival_per_s)
-        self._matches.observe(now_ns, self._view.arrivals)
+        self._matches.forecast.observe(now_ns, self._view.arrivals)
         scale = self._policy.decide(self._signals(now_ns))
         have = len(self._members()) + len(self._started)
         new = self._last_scale is None or scale.reason != self._last_scale.reason
@@ -246,7 +190,7 @@ class Coordinator:
     def _want_nodes(self, now_ns: int, growth: Scale | None) -> None:
         """Ask the cluster ahead for room, or take that back. Raises NodesAwayError: tried again."""
         signals = self._signals(now_ns)
-        rise = self._matches.change(self.config.prewarm.node_start_s)
+        rise = self._matches.forecast.change(self.config.prewarm.node_start_s)
         foreseen = growth is not None and growth.reason == ScaleReason.FORECAST
         change = self._wish.follow(PrewarmSignals(
             now_ns, signals.ready, signals.capacity_per_s, signals.arrival_per_s, rise,
@@ -278,7 +222,7 @@ class Coordinator:
     def _ahead_per_s(self) -> float:
         """The rate when a worker that is started now is ready: the trend's, or the timetable's."""
         config = self.config
-        timetable = self._view.arrival_per_s + self._matches.change(config.timetable_s)
+        timetable = self._view.arrival_per_s + self._matches.forecast.change(config.timetable_s)
         return max(self._forecast.ahead(config.forecast_s), timetable)
 
     def _members(self) -> list[int]:
@@ -400,7 +344,7 @@ class Coordinator:
         with self._lock:
             scale = self._last_scale
             view = self._view.status(self._table, self.config.venues)
-            view["all_final"] &= not self._match_waits
+            view["all_final"] &= not self._matches.waiting
             return {
                 "epoch": self._table.epoch, "superseded": self.superseded,
                 "errors": dict(self.errors), "pending": sorted(self._started),

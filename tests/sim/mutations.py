@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from actors import (
     coordinator,
+    coordinator_matches,
     stadium_journal,
     supervisor,
     twin_dump,
@@ -251,7 +252,7 @@ MUTATIONS: Final = (
     Mutation("answers are lost with a failed read", (
         (supervisor.Supervisor, "_foresee", _foresee_forgetful),), ("log_error", "crash")),
     Mutation("the next match begins at once", (
-        (coordinator.Coordinator, "_may_begin", lambda self, venue_id, match_id: True),)),
+        (coordinator_matches.Matches, "_may_begin", lambda self, venue_id, match_id: True),)),
     Mutation("final rows count as the newest match's", (
         (twin_dump, "match_of_states", lambda table: ""),)),
     Mutation("retention takes what recovery needs", ((mishaps.Mishaps, "_trim", _trim_all),)),
