@@ -209,7 +209,7 @@ class Coordinator:
         signals, scale = self._signals(now_ns), self._last_scale
         short = 0.0 < signals.capacity_per_s < signals.forecast_per_s
         ahead = short and scale is not None and scale.reason in HELD
-        self._thinning.step(now_ns, self._table.venues, self._view.reports.values(), ahead)
+        self._thinning.step(now_ns, self._table.venues, self._view, ahead)
 
     def _signals(self, now_ns: int) -> PoolSignals:
         view = self._view

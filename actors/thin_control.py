@@ -9,6 +9,7 @@ that its predecessor ordered.
 from collections.abc import Iterable, Mapping
 from typing import Final
 
+from actors.coordinator_view import PoolView
 from actors.decisions import DecisionLog
 from actors.order_writer import OrderWriter
 from cluster.eventlog.port import EventLog
@@ -36,33 +37,13 @@ class ThinControl:
         self._kept: dict[tuple[_Key, int], int] = {}
 
     def step(
-        self, now_ns: int, venues: Mapping[str, VenueEntry], reports: Iterable[WorkerReport],
-        ahead: bool,
+        self, now_ns: int, venues: Mapping[str, VenueEntry], view: PoolView, ahead: bool
     ) -> None:
         """One round over all venues. Raises LogError: what could not be ordered is tried again."""
         if not self._config.most:
             return
-        held = list(reports)
         for venue, place in sorted(venues.items()):
-            mine = [report for report in held if report.held.get(venue)]
-            self._keep_pinned(now_ns, venue, place, mine)
-            policy = self._policy(venue, place.match_id)
-            calm_s, hot_s = (
-                max((report.backlog_s.get(name, 0.0) for report in mine), default=0.0)
-                for name in ("calm", "hot")
-            )
-            decided = policy.decide(now_ns, calm_s, hot_s, ahead)
-            key = (venue, place.match_id)
-            if decided.level != self._ordered[key]:
-                self._send(
-                    now_ns, venue, place.match_id, OrderVerb.THIN, decided.reason,
-                    level=decided.level,
-                )
-                self._ordered[key] = decided.level
-                self._decisions.note("thin", decided.reason, {
-                    "venue": venue, "level": decided.level, "calm_s": round(calm_s, 3),
-                    "hot_s": round(hot_s, 3),
-                })
+            self._venue(now_ns, venue, place, view, ahead)
         self._forget(venues)
 
     def levels(self) -> dict[str, int]:
@@ -70,6 +51,30 @@ class ThinControl:
         return {venue: level for (venue, _), level in sorted(self._ordered.items()) if level}
 
     # -- inside ------------------------------------------------------------------------------------
+
+    def _venue(
+        self, now_ns: int, venue: str, place: VenueEntry, view: PoolView, ahead: bool
+    ) -> None:
+        mine = {w: report for w, report in view.reports.items() if report.held.get(venue)}
+        self._keep_pinned(now_ns, venue, place, mine.values())
+        calm_s, hot_s = (
+            max((report.backlog_s.get(name, 0.0) for report in mine.values()), default=0.0)
+            for name in ("calm", "hot")
+        )
+        busy = max((view.busy.get(worker, 0.0) for worker in mine), default=0.0)
+        policy = self._policy(venue, place.match_id)
+        decided = policy.decide(now_ns, calm_s, hot_s, busy, ahead)
+        key = (venue, place.match_id)
+        if decided.level == self._ordered[key]:
+            return
+        self._send(
+            now_ns, venue, place.match_id, OrderVerb.THIN, decided.reason, level=decided.level
+        )
+        self._ordered[key] = decided.level
+        self._decisions.note("thin", decided.reason, {
+            "venue": venue, "level": decided.level, "calm_s": round(calm_s, 3),
+            "hot_s": round(hot_s, 3), "busy": round(busy, 3),
+        })
 
     def _keep_pinned(
         self, now_ns: int, venue: str, place: VenueEntry, reports: Iterable[WorkerReport]

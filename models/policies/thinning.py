@@ -2,10 +2,11 @@
 
 Pure; one per venue, called at a steady pace. Calm flows first wait; once the oldest of them has
 waited for longer than `enter_s` the venue's edge is told to thin them one level further, and again
-for as long as the wait does not get shorter. The way back is by trial, one level after
-`relax_s` without a wait: whether the pool could carry more is not known before it is tried, since
-a busy worker does more at once and so gets cheaper. A trial that fails doubles the time until the
-next one, up to `relax_most_s`; one that has held for that long again is forgotten.
+for as long as the wait does not get shorter, two levels at once when it is twice too long. The way
+back is by trial, one level after `relax_s` without a wait and with workers at ease: what the pool
+could carry is not known before it is tried, since a busy worker does more at once and so gets
+cheaper. A trial that fails doubles the time until the next one, up to `relax_most_s`; one that has
+held for that long again is forgotten.
 """
 
 from dataclasses import dataclass
@@ -26,19 +27,22 @@ class ThinReason(StrEnum):
 class ThinConfig:
     """Levels, seconds. most: the highest level, 0 switches thinning off; enter_s, hot_s: the age
     of the oldest calm or hot record from which on it is too much; leave_s: below it nothing
-    waits."""
+    waits; relax_busy: share of time that workers may be busy for a trial, which doubles what a
+    venue costs at the most."""
 
     most: int = 3
-    enter_s: float = 1.0
-    hot_s: float = 0.5
-    leave_s: float = 0.4
-    step_s: float = 1.0
+    enter_s: float = 0.5
+    hot_s: float = 0.4
+    leave_s: float = 0.25
+    step_s: float = 0.5
+    relax_busy: float = 0.5
     relax_s: float = 5.0
     relax_most_s: float = 60.0
 
     def __post_init__(self) -> None:
         assert self.most >= 0, self
         assert 0 < self.leave_s <= self.enter_s, self
+        assert 0 < self.relax_busy <= 1, self
         assert 0 < self.step_s <= self.relax_s <= self.relax_most_s, self
 
 
@@ -63,19 +67,22 @@ class ThinPolicy:
         self._before_s = 0.0
 
     def decide(
-        self, now_ns: int, calm_s: float, hot_s: float, ahead: bool = False
+        self, now_ns: int, calm_s: float, hot_s: float, busy: float = 0.0, ahead: bool = False
     ) -> Thinning:
-        """calm_s, hot_s: age of the oldest record that waits for a flow of the class; ahead: a
-        forecast says that the load will not be carried."""
+        """calm_s, hot_s: age of the oldest record that waits for a flow of the class; busy: share
+        of time of the busiest worker concerned; ahead: a forecast says that the load will not be
+        carried."""
         reason = self._pressure(calm_s, hot_s, ahead)
         shorter = calm_s < self._before_s
         self._before_s = calm_s
         if reason is not None:
             self._calm_since_ns = None
             if self.level < self.config.most and not shorter and self._may_step(now_ns):
-                return self._up(now_ns, reason)
+                config = self.config
+                twice = calm_s >= 2.0 * config.enter_s or hot_s >= 2.0 * config.hot_s
+                return self._up(now_ns, reason, 2 if twice else 1)
             return Thinning(self.level, ThinReason.STEADY)
-        if calm_s > self.config.leave_s:
+        if calm_s > self.config.leave_s or busy > self.config.relax_busy:
             self._calm_since_ns = None
         elif self._calm_since_ns is None:
             self._calm_since_ns = now_ns
@@ -92,11 +99,11 @@ class ThinPolicy:
         since_ns = self._stepped_ns
         return since_ns is None or now_ns - since_ns >= self.config.step_s * 1e9
 
-    def _up(self, now_ns: int, reason: ThinReason) -> Thinning:
+    def _up(self, now_ns: int, reason: ThinReason, levels: int) -> Thinning:
         if self._trial_ns is not None and now_ns - self._trial_ns < self._patience_s * 1e9:
             self._patience_s = min(2.0 * self._patience_s, self.config.relax_most_s)
         self._trial_ns = None
-        self.level += 1
+        self.level = min(self.level + levels, self.config.most)
         self._stepped_ns = now_ns
         return Thinning(self.level, reason)
 

@@ -15,6 +15,7 @@ from cluster.eventlog.port import Record, StoredRecord
 from models.edge.kernel import EdgeKernel
 from models.errors import FencedError, LogError
 from models.telemetry.flags import Flag
+from models.telemetry.ipc_write import StreamWriter
 from models.telemetry.kinds import Kind
 from models.telemetry.orders import Order, OrderVerb
 from models.telemetry.packet import encode_packets
@@ -71,8 +72,9 @@ def replayed(log: Any) -> list[bytes]:
     roster, batches = raw_batches(log)
     kernel, made = EdgeKernel(roster), []
     ids = [device.device_id for device in roster.devices]
+    writer = StreamWriter(ids, [device.kind for device in roster.devices])
     for batch in batches:
-        made += [encode_record(r, ids) for r in kernel.handle(batch).records]
+        made += [encode_record(r, ids, writer) for r in kernel.handle(batch).records]
     return made
 
 
