@@ -55,33 +55,32 @@ class OrderWriter:
         self.sent += 1
         return True
 
-    def _take_over(self, venue_id: str, topic: str) -> None:
-        """Raises LogError, FencedError."""
-        # A second look keeps the epoch: a writer that was fenced must not fence its successor.
-        held = self._epochs.get(venue_id, self._epoch)
-        self._epochs[venue_id] = self._log.fence(topic, self.stream, held)
-        self._said[venue_id] = self._newest(topic)
-        self._next_seq[venue_id] = self._log.last_seq(topic, self.stream) + 1
-
-    def _newest(self, topic: str) -> dict[str, None]:
-        """Ids of this stream among the newest records of the topic, oldest first."""
+    def newest(self, venue_id: str) -> list[Order]:
+        """Orders of this stream among the newest `REMEMBERED` records of the venue, oldest first.
+        Raises LogError."""
+        topic = orders_topic(venue_id)
         info = self._log.describe(topic)
         offset = max(info.begin, info.end - REMEMBERED)
-        said: dict[str, None] = {}
+        found: list[Order] = []
         while offset < info.end:
             stored = self._log.read(topic, offset)
             if not stored:
                 break
             for one in stored:
-                if one.record.stream == self.stream:
-                    self._recall(said, one.record.payload)
+                # What cannot be read nobody can follow; its reader counts it.
+                with suppress(SchemaError):
+                    if one.record.stream == self.stream:
+                        found.append(decode_order(one.record.payload))
             offset = stored[-1].offset + 1
-        return said
+        return found
 
-    def _recall(self, said: dict[str, None], payload: bytes) -> None:
-        # What cannot be read nobody can follow; its reader counts it.
-        with suppress(SchemaError):
-            self._remember(said, decode_order(payload).order_id)
+    def _take_over(self, venue_id: str, topic: str) -> None:
+        """Raises LogError, FencedError."""
+        # A second look keeps the epoch: a writer that was fenced must not fence its successor.
+        held = self._epochs.get(venue_id, self._epoch)
+        self._epochs[venue_id] = self._log.fence(topic, self.stream, held)
+        self._said[venue_id] = {order.order_id: None for order in self.newest(venue_id)}
+        self._next_seq[venue_id] = self._log.last_seq(topic, self.stream) + 1
 
     @staticmethod
     def _remember(said: dict[str, None], order_id: str) -> None:

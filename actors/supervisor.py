@@ -1,8 +1,9 @@
-"""Supervisor: foresees device failures, watches the other actors, restarts what is dead, says why.
+"""Supervisor: foresees device failures and acts on them, restarts dead actors, says why.
 
 A plain class; `step` is one bounded turn. Which targets there are, how they are probed and
-restarted is handed in; when a restart is due is `models.policies.supervision`. All that it does
-goes to the topic `actions`; predictions go to insights, alarms to events.
+restarted is handed in; when a restart is due is `models.policies.supervision`, which orders a
+failing device is worth `models.policies.device_care`. All that it does goes to the topic `actions`;
+predictions go to insights, alarms to events, orders to the venue's edge.
 """
 
 from collections.abc import Callable, Mapping
@@ -11,12 +12,15 @@ from typing import Any, Final
 
 from actors.decisions import DecisionLog
 from actors.net_client import NetClient, Prediction
+from actors.order_writer import OrderWriter
 from actors.supervisor_health import AlarmConfig, HealthWatch, Tracker, worst_of
+from actors.supervisor_orders import STREAM, DeviceOrders
 from actors.worker_outbox import Outbox
 from actors.worker_venue import Stream, load_roster
 from cluster.eventlog.port import EventLog
 from cluster.names import events_topic, insights_topic, roster_topic
 from models.errors import TouchlineError
+from models.policies.device_care import CareConfig
 from models.policies.pipeline_watch import PipelineWatch
 from models.policies.supervision import Finding, Health, SupervisionPolicy, Verb
 from models.readmodel_input import PREDICTION_TYPE
@@ -35,6 +39,7 @@ class SupervisorConfig:
     discover_ns: int = 1_000_000_000
     lag_records: int = 300
     alarm: AlarmConfig = field(default_factory=AlarmConfig)
+    care: CareConfig = field(default_factory=CareConfig)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +68,8 @@ class Supervisor:
         self.decisions = DecisionLog(ports.log, "supervisor", incarnation, ports.clock_ns)
         self._outbox = Outbox(ports.log, ports.clock_ns)
         self._stream = Stream(f"supervisor/{incarnation}")
+        writer = OrderWriter(ports.log, STREAM)
+        self.orders = DeviceOrders(writer, self.decisions, self.config.care)
         self._watches: dict[str, HealthWatch] = {}
         self._answers: list[Prediction] = []
         self._roster_at: dict[str, int] = {}
@@ -85,6 +92,10 @@ class Supervisor:
                 moved = self._foresee()
         except (OSError, TouchlineError) as error:
             self.error = str(error)
+        try:
+            self.orders.flush()
+        except TouchlineError as error:
+            self.error = str(error)
         if now_ns - self._probed_ns >= self.config.probe_ns:
             self._probed_ns = now_ns
             self._probe(now_ns)
@@ -98,6 +109,7 @@ class Supervisor:
             "anomalies": self.anomalies,
             "targets": dict(self._health), "error": self.error,
             "nets": dict(self._ports.nets.counters), "decisions": list(self.decisions.recent),
+            "orders": self.orders.stats(),
             "unreadable": sum(watch.unreadable for watch in self._watches.values()),
         }
 
@@ -113,6 +125,7 @@ class Supervisor:
             roster = load_roster(log, venue_id, end - 1)
             known = self._watches.get(venue_id)
             if known is None or known.match_id != roster.match_id:
+                self.orders.watch(roster)
                 tracker = ports.make_tracker(len(roster.devices))
                 self._watches[venue_id] = HealthWatch(
                     log, roster, tracker, ports.decode_health, self.config.alarm
@@ -128,9 +141,11 @@ class Supervisor:
                 continue
             tasks = watch.read()
             self._ports.nets.submit(tasks)
-            for record in watch.anomalies.take():
+            for anomaly, record in watch.anomalies.take():
                 self.anomalies += 1
                 self._outbox.put(events_topic(venue_id), record, 0)
+                device = watch.device(anomaly.row)
+                self.orders.unlike_itself(venue_id, device, anomaly.t_ns, anomaly.reason)
             moved = moved or bool(tasks)
         # Kept until they are on their way: a log that cannot be asked must not lose an alarm.
         predictions = self._ports.nets.poll()
@@ -154,6 +169,10 @@ class Supervisor:
                 prediction.task.t_ns, prediction.encode(), PREDICTION_TYPE
             )
             self._outbox.put(topic, record, 0)
+            task = prediction.task
+            self.orders.predicted(
+                watch.venue_id, task.key[1], task.t_ns, prediction.scores["p_fail"]
+            )
         for record in alarms:
             self.alarms += 1
             self._outbox.put(events_topic(watch.venue_id), record, 0)

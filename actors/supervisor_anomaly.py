@@ -30,7 +30,7 @@ class DeviceAnomalies:
             np.array([device.rate_hz for device in roster.devices], np.float64),
         )
         self._said: dict[str, int] = {}
-        self._waiting: list[Record] = []
+        self._waiting: list[tuple[DeviceAnomaly, Record]] = []
 
     def handle(
         self, device: NDArray[np.int32], t_ns: NDArray[np.int64], values: NDArray[np.float32],
@@ -39,13 +39,13 @@ class DeviceAnomalies:
         """Take health rows; not `tell`: only to learn from them."""
         found = self.watch.handle(device, t_ns, values)
         if tell:
-            self._waiting += [self._record(anomaly) for anomaly in found]
+            self._waiting += [(anomaly, self._record(anomaly)) for anomaly in found]
 
-    def take(self) -> list[Record]:
-        """The events since the last call that were not said before. Raises LogError, upon which
-        they wait for the next call."""
-        fresh = [record for record in self._waiting if record.seq > self._newest(record.stream)]
-        self._said |= {record.stream: record.seq for record in fresh}
+    def take(self) -> list[tuple[DeviceAnomaly, Record]]:
+        """The anomalies since the last call that were not said before, with their events. Raises
+        LogError, upon which they wait for the next call."""
+        fresh = [one for one in self._waiting if one[1].seq > self._newest(one[1].stream)]
+        self._said |= {record.stream: record.seq for _, record in fresh}
         self._waiting = []
         return fresh
 

@@ -26,7 +26,7 @@ from models.nets.contract import (
     HEALTH_COLUMNS,
 )
 from models.telemetry.devices import index_of
-from models.telemetry.roster import Roster
+from models.telemetry.roster import Device, Roster
 
 GROUP: Final = "supervisor"
 READ_RECORDS: Final = 64
@@ -97,6 +97,10 @@ class HealthWatch:
                 self._next_ask_ns = (newest_ns // every_ns + 1) * every_ns
                 tasks += self._ask(newest_ns)
         return tasks
+
+    def device(self, row: int) -> Device:
+        """What the roster says of a row."""
+        return self._roster.devices[row]
 
     def commit(self) -> None:
         """Remember how far questions were asked and answered. Raises LogError."""

@@ -1,7 +1,7 @@
 """Order: what a venue's edge is told to do differently for a while, and its bytes (JSON).
 
     thin    all calm flows of the venue at `level` 0 to 3 (see `models.edge.thinning`), 0: as usual
-    whole   keep the full rate of `subject_id` until `until_ns`
+    whole   keep the full rate of `subject_id` until `until_ns`; `device_id` may say why
     demote  do not believe `device_id` until `until_ns`, where its subject has another live source
 
 Everything can be taken back: `thin` with level 0, the others with an `until_ns` that has passed (0

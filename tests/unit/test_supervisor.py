@@ -29,6 +29,7 @@ from models.policies.supervision import (
     Verb,
 )
 from models.telemetry.kinds import Kind
+from models.telemetry.orders import decode_order
 from models.telemetry.roster import Device, Roster
 from tests.unit.fakes_log import T0_NS, Clock, FakeLog, publish_roster
 
@@ -124,6 +125,48 @@ def test_a_failing_device_raises_one_alarm_with_its_fault(bench: Bench) -> None:
     assert alarm.sub_type == "battery"
     assert alarm.t_event_ns == alarm.t_detected_ns == T0_NS + 10 * S
     assert "lps" in alarm.context
+
+
+def test_what_is_ordered_for_a_failing_device_is_said_once_over_restarts(bench: Bench) -> None:
+    for at in range(31):
+        bench.second(at, {2: 5.0 if at > 8 else 90.0})
+        bench.turns(1)
+    bench.turns(5)
+    (order,) = [decode_order(r.payload) for r in bench.log.all("orders/v")]
+    assert (order.verb, order.subject_id, order.device_id) == ("whole", "s2", "tag-2")
+    assert order.until_ns == T0_NS + int((10 + FAILURE_HORIZON_S) * S)
+    assert bench.actions() == [("whole", "failure_predicted")]
+    assert bench.supervisor.stats()["orders"]["standing"] == {"v": ["tag-2"]}
+    second = bench.new(2)
+    bench.second(35, {2: 5.0})
+    bench.turns(10, second)
+    assert second.stats()["orders"]["standing"] == {"v": ["tag-2"]}
+    for at in range(36, 150):
+        bench.second(at, {})
+        bench.turns(1, second)
+    bench.turns(10, second)
+    assert len(bench.log.all("orders/v")) == 2
+    assert bench.actions()[1:] == [("whole_over", "prediction_over")]
+
+
+def test_an_order_that_the_log_does_not_take_is_given_later(bench: Bench) -> None:
+    append = bench.log.append
+
+    def deaf(topic: str, records: list[Record], epoch: int) -> list[int]:
+        if topic.startswith("orders/"):
+            raise LogError("no space left")
+        return append(topic, records, epoch)
+
+    bench.log.append = deaf
+    for at in range(20):
+        bench.second(at, {2: 5.0})
+        bench.turns(1)
+    assert bench.alarms()
+    assert bench.supervisor.stats()["orders"]["waiting"] == 1
+    bench.log.append = append
+    bench.turns(2)
+    assert len(bench.log.all("orders/v")) == 1
+    assert bench.supervisor.stats()["orders"]["waiting"] == 0
 
 
 def test_an_alarm_survives_a_log_that_cannot_be_asked_about_the_last_one(bench: Bench) -> None:
