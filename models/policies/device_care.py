@@ -5,8 +5,8 @@ samples, is passed over as a position source while its subject has another (`dem
 subject keeps its full rate (`whole`): for the horizon of the prediction, or for a shorter time
 after an anomaly, whose orders lapse by themselves. When a prediction has stayed low for `calm_s`,
 its orders are taken back; while it stays high, they are renewed before they lapse. A venue gets
-`most` decisions in `most_s`, and a device one in `cooldown_s`; taking back is never bounded. Times
-are event time, ns.
+`most` decisions in `most_s` and has `most_standing` devices in care at a time, a device gets one
+decision in `cooldown_s`; taking back is never bounded. Times are event time, ns.
 """
 
 from collections import deque
@@ -48,11 +48,12 @@ class CareConfig:
     cooldown_s: float = 30.0
     most: int = 6
     most_s: float = 60.0
+    most_standing: int = 8
 
     def __post_init__(self) -> None:
         assert 0.0 <= self.leave <= self.enter <= 1.0, self
         assert self.renew_s < min(self.predicted_s, self.anomaly_s), self
-        assert self.most >= 1, self
+        assert min(self.most, self.most_standing) >= 1, self
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,8 +160,7 @@ class DeviceCare:
         if since_ns < config.cooldown_s * _S:
             self._count("cooldown")
             return None
-        full = len(self._acted_ns) == config.most
-        if full and t_ns - self._acted_ns[0] < config.most_s * _S:
+        if self._is_full(standing is not None, t_ns):
             self._count("bound")
             return None
         subject, demotes = worn
@@ -173,6 +173,15 @@ class DeviceCare:
         self._count(str(because))
         orders = self._orders(device_id, subject, demotes, because, t_ns, until_ns)
         return Care(device_id, because, t_ns, orders)
+
+    def _is_full(self, standing: bool, t_ns: int) -> bool:
+        """Whether another decision would be beyond what a venue may have."""
+        config = self.config
+        in_force = sum(one.until_ns > t_ns for one in self._standing.values())
+        if not standing and in_force >= config.most_standing:
+            return True
+        often = len(self._acted_ns) == config.most
+        return often and t_ns - self._acted_ns[0] < config.most_s * _S
 
     def _take_back(self, device_id: str, standing: _Standing, t_ns: int) -> Care:
         del self._standing[device_id]

@@ -112,6 +112,17 @@ def test_a_venue_gets_a_bounded_number_of_decisions_and_the_rest_in_their_time()
     assert over[1] is not None, "taking back has no bound"
 
 
+def test_false_alarms_cannot_put_everybody_into_care() -> None:
+    """Each subject in care is one that cannot be thinned."""
+    care = DeviceCare(ROSTER, CareConfig(most_standing=4, calm_s=10.0))
+    acted = [n for n in range(10) if care.predicted(f"tag{n}", at(60 * n), 0.9) is not None]
+    assert acted == [0, 1, 2, 3]
+    assert care.predicted("tag0", at(650), 0.9) is not None, "after its own has lapsed"
+    care.predicted("tag1", at(655), 0.1)
+    assert care.predicted("tag9", at(656), 0.9) is None
+    assert len(care.standing) == 4
+
+
 def test_a_device_has_a_cooldown() -> None:
     care = DeviceCare(ROSTER, CareConfig(calm_s=10.0))
     care.predicted("tag0", at(0), 0.9)
