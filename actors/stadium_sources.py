@@ -35,6 +35,7 @@ class Played:
     roster: Roster
     track: Track
     speed: float
+    merge_late: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,9 @@ def make_sources(
     sources: list[Source] = []
     if played is not None:
         cursor = cursors.get(played.source_id, 0)
-        sources.append(PlayedSource(played.source_id, played.track, played.speed, cursor))
+        sources.append(PlayedSource(
+            played.source_id, played.track, played.speed, cursor, played.merge_late
+        ))
     for number, source in enumerate(context.venue.sources):
         cursor = cursors.get(f"{source.type}-{number}", 0)
         if isinstance(source, tree.UdpSource):
@@ -111,7 +114,8 @@ def _recorded(source: tree.FileSource, source_id: str) -> Played:
 
     mapping = read_mapping(Path(source.mapping)) if source.mapping else None
     recording = open_recording(Path(source.path), mapping)
-    return Played(source_id, recording.roster, RecordedTrack(recording), source.speed)
+    track = RecordedTrack(recording)
+    return Played(source_id, recording.roster, track, source.speed, source.merge_late)
 
 
 def _match(source: tree.SimulatorSource, venue: tree.VenueSettings) -> "MatchConfig":

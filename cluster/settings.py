@@ -112,6 +112,9 @@ class FileSource(Section):
     speed: float = Field(
         default=0.0, ge=0, description="Times real time; 0: as fast as it is taken"
     )
+    merge_late: bool = Field(
+        default=False, description="What is late comes as one batch, as from a live queue"
+    )
 
 
 class UdpSource(Section):

@@ -1,10 +1,10 @@
 """A recorded or simulated match as a source, paced by its own arrival times or at full speed.
 
 The cursor counts units of 50 ms of arrival time, whatever the speed, so a restart with another
-speed resumes at the same sample, and the grid of cuts does not depend on where a restart happened.
-Slow matches come in slices as small as a unit, because rows that wait for their slice are latency.
-A stadium that has fallen behind gets all slices that are due as one, up to a second, as it would
-find them in the queue of a live feed: what a batch costs by itself must not keep it behind.
+speed resumes at the same sample, and the cuts do not depend on where a restart happened. Slow
+matches come in slices as small as a unit, because rows that wait for their slice are latency.
+With `merge_late` a stadium that has fallen behind gets all slices that are due as one, up to a
+second, as it finds them in the queue of a live feed: then the cuts depend on when it asks.
 """
 
 from typing import Any, Final, Protocol
@@ -53,8 +53,11 @@ class PlayedSource:
     endless = False
     virtual = True
 
-    def __init__(self, source_id: str, track: Track, speed: float, cursor: int = 0) -> None:
+    def __init__(
+        self, source_id: str, track: Track, speed: float, cursor: int = 0, merge_late: bool = False
+    ) -> None:
         self.source_id = source_id
+        self._merge_late = merge_late
         self._track = track
         self._pacer = Pacer(speed)
         self._cursor = cursor
@@ -117,7 +120,8 @@ class PlayedSource:
     def _all_due(self, upto: int, now_ns: int) -> int:
         """End of the last slice that is due, if the one to `upto` is late; within a second."""
         speed, due_ns = self._pacer.speed, self._pacer.due_ns(self._time_ns(upto))
-        if not 0 < speed <= SLICED_UP_TO or now_ns - due_ns < BEHIND_NS:
+        late = now_ns - due_ns >= BEHIND_NS
+        if not self._merge_late or not late or not 0 < speed <= SLICED_UP_TO:
             return upto
         end = min((self._cursor // SECOND_UNITS + 1) * SECOND_UNITS, self._track.units)
         while upto < end and self._pacer.due_ns(self._time_ns(self._slice_end(upto))) <= now_ns:

@@ -69,8 +69,9 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def settings_of(folder: str, recording: str, venues: int) -> Settings:
-    """Every venue plays the same recording at real time, as its own match."""
-    source = {"type": "file", "path": recording, "speed": 1.0}
+    """Every venue plays the same recording at real time, as its own match; what is late comes
+    together, as it does from the queue of a live feed."""
+    source = {"type": "file", "path": recording, "speed": 1.0, "merge_late": True}
     listed = [{"id": f"v{k}", "match_id": f"m{k}", "sources": [source]} for k in range(venues)]
     return load_settings(None, {
         "data_dir": f"{folder}/data", "venues": listed, "serve": {"nets": False},

@@ -11,10 +11,12 @@ import pyarrow as pa
 from models.simulator.config import MatchConfig
 from models.simulator.match import MatchSimulator
 from models.telemetry.arrow import to_arrow
-from models.telemetry.block import SampleBlock
+from models.telemetry.block import SampleBlock, concat_blocks
 from models.telemetry.kinds import Kind
 
 DONE = "rows"
+BATCH_ROWS = 16_384
+"""A batch of the file: opening one is what playing costs beside the copying."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +52,17 @@ def _make(made: Path, family: Family, seconds: int, seed: int) -> int:
     ids = [device.device_id for device in simulator.roster.devices]
     (made / "roster.json").write_text(simulator.roster.to_json())
     writers: dict[Kind, pa.ipc.RecordBatchFileWriter] = {}
+    waiting: dict[Kind, list[SampleBlock]] = {}
     rows = 0
     for second in range(simulator.chunks):
+        last = second == simulator.chunks - 1
         for kind, block in simulator.chunk(second).items():
             rows += len(block)
-            _write(made, writers, kind, block, ids)
+            waiting.setdefault(kind, []).append(block)
+        for kind, parts in waiting.items():
+            if parts and (last or sum(map(len, parts)) >= BATCH_ROWS):
+                _write(made, writers, kind, concat_blocks(parts), ids)
+                waiting[kind] = []
     for writer in writers.values():
         writer.close()
     return rows

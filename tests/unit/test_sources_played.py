@@ -101,10 +101,16 @@ def test_nothing_is_given_before_it_is_due(match: MatchSimulator) -> None:
     assert source.wall_ns(start + 60_000_000) == WALL + 30_000_000
 
 
-def test_a_source_that_was_not_pulled_gives_what_is_due_by_the_second(
-    match: MatchSimulator,
-) -> None:
+def test_a_source_that_was_not_pulled_catches_up_without_a_gap(match: MatchSimulator) -> None:
     source = PlayedSource("s", SimulatedTrack(match), 1.0)
+    source.next_batch(WALL)
+    cursors = [source.next_batch(WALL + 10**9).cursor for _ in range(20)]
+    assert cursors == list(range(1, 21))
+    assert source.next_batch(WALL + 10**9) is None
+
+
+def test_late_slices_can_be_merged_up_to_a_second(match: MatchSimulator) -> None:
+    source = PlayedSource("s", SimulatedTrack(match), 1.0, merge_late=True)
     late_ms = [0, 330, 330, 400, 400, 2070, 2070, 2070]
     given = [source.next_batch(WALL + ms * 1_000_000) for ms in late_ms]
     assert [batch and batch.cursor for batch in given] == [None, 6, None, 7, 8, 20, 40, 41]

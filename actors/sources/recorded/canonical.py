@@ -7,7 +7,9 @@ order is read whole. A
 `roster.json` beside the files is the roster; otherwise every device is its own subject.
 """
 
+from bisect import bisect_left
 from collections import Counter, OrderedDict
+from itertools import accumulate, islice
 from pathlib import Path
 from typing import Final
 
@@ -48,27 +50,31 @@ class GroupLane:
         self.kind, self.rows, self._groups, self._rows_of = kind, rows, sorted(groups), rows_of
         self.t_min_ns = min(group[0] for group in groups)
         self.t_max_ns = max(group[1] for group in groups)
+        self._reach = list(accumulate((group[1] for group in self._groups), max))
         self._held: OrderedDict[tuple[Path, int], SampleBlock] = OrderedDict()
 
     def read(self, from_ns: int, to_ns: int) -> SampleBlock:
         parts = []
-        for low, high, path, number in self._groups:
+        first = bisect_left(self._reach, from_ns)
+        for low, high, path, number in islice(self._groups, first, None):
             if low >= to_ns:
                 break
             if high >= from_ns:
                 block = self._group(path, number)
                 # Held groups are in arrival order, and a live reader asks for short spans.
-                first, last = np.searchsorted(block.t_ingest_ns, (from_ns, to_ns))
-                if last > first:
-                    parts.append(block.take(slice(int(first), int(last))))
+                begin, end = np.searchsorted(block.t_ingest_ns, (from_ns, to_ns))
+                if end > begin:
+                    parts.append(block.take(slice(int(begin), int(end))))
         if len(parts) < 2:
             return parts[0] if parts else empty_block(self.kind)
         block = concat_blocks(parts)
         return block.take(np.argsort(block.t_ingest_ns, kind="stable"))
 
     def next_ns(self, from_ns: int) -> int:
-        found = (max(low, from_ns) for low, high, _, _ in self._groups if high >= from_ns)
-        return min(found, default=2**63 - 1)
+        first = bisect_left(self._reach, from_ns)
+        later = islice(self._groups, first, None)
+        # By `low` from here on: the first that reaches so far is the earliest.
+        return next((max(low, from_ns) for low, high, _, _ in later if high >= from_ns), 2**63 - 1)
 
     def _group(self, path: Path, number: int) -> SampleBlock:
         held = self._held.get((path, number))
