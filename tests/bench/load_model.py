@@ -1,9 +1,9 @@
 """The capacity model: what a load takes, from the numbers of a load bench, with its arithmetic.
 
-CPU is fitted as a line over all steps that came through, by kind of process: cores = base + slope x
-venues. Memory and log volume per venue are differences between the smallest and the largest such
-step. A channel is one stream of one sensor's samples: an inertial unit, a position tag, a heart
-strap or a ball's sensor, and a stream is the same thing.
+CPU by kind of process, memory and log volume are fitted as lines over all steps that kept up:
+value = at rest + slope x venues. With one step alone everything is counted as the venues'. A stream
+(a channel) is what one sensor sends: an inertial unit, a position tag, a heart strap, a ball's
+sensor.
 """
 
 from dataclasses import dataclass
@@ -58,7 +58,8 @@ def _family(one: dict[str, Any], steps: list[dict[str, Any]], machine: dict[str,
     slope = sum(held.slope for held in fits.values())
     base = sum(held.base for held in fits.values())
     lines = [
-        f"Fitted over steps of {', '.join(str(s['venues']) for s in steps)} venues.", "",
+        f"Fitted over steps of {', '.join(str(s['venues']) for s in steps)} venues"
+        f"{'' if len(steps) > 1 else ' (one: what is at rest cannot be told)'}.", "",
         "| | measured |", "|---|---:|",
         f"| samples/s a venue | {rate:,.0f} |",
         f"| cores a venue | {slope:.3f} |", f"| cores at rest | {base:.3f} |",
@@ -93,7 +94,9 @@ def _scaled(slope: float, memory: Fit, log: Fit, rate: float) -> list[str]:
     lines = [
         f"A core filled to {HEADROOM:.0%}: {HEADROOM / slope:.1f} venues,"
         f" {HEADROOM / slope * STREAMS_PER_VENUE:,.0f} streams,"
-        f" {HEADROOM / slope * rate:,.0f} samples/s.", "",
+        f" {HEADROOM / slope * rate:,.0f} samples/s.",
+        f"1,000,000 samples/s: {1e6 / rate:,.0f} venues x {slope:.3f} cores / {HEADROOM} ="
+        f" {1e6 / rate * slope / HEADROOM:,.1f} cores.", "",
         "| streams | venues | samples/s | cores | memory GB | log MB/s | log TB a match |",
         "|---:|---:|---:|---:|---:|---:|---:|",
     ]
