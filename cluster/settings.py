@@ -112,9 +112,7 @@ class FileSource(Section):
     speed: float = Field(
         default=0.0, ge=0, description="Times real time; 0: as fast as it is taken"
     )
-    merge_late: bool = Field(
-        default=False, description="What is late comes as one batch, as from a live queue"
-    )
+    merge_late: bool = Field(default=False, description="What is late comes as one batch, as live")
 
 
 class UdpSource(Section):

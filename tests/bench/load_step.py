@@ -7,6 +7,7 @@ taken off. The page and the HTTP interface are not started; nothing of the path 
 
 import argparse
 import json
+import signal
 import tempfile
 import time
 from pathlib import Path
@@ -56,7 +57,10 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--workers", type=int, default=1, help="of the pool, fixed")
     parser.add_argument("--flame", default="", help="folder for flame graphs of the window")
     parser.add_argument("--out", required=True)
+    parser.add_argument("--limit", type=int, default=420, help="seconds until it gives up")
     options = parser.parse_args(argv)
+    signal.signal(signal.SIGALRM, _give_up)
+    signal.alarm(options.limit)
     with tempfile.TemporaryDirectory() as folder:
         settings = settings_of(folder, options.recording, options.venues)
         session = LoadSession(settings, options.workers)
@@ -66,6 +70,10 @@ def main(argv: list[str] | None = None) -> int:
             session.stop()
     Path(options.out).write_text(json.dumps(step))
     return 0
+
+
+def _give_up(number: int, frame: Any) -> None:
+    raise TimeoutError("the step takes too long")
 
 
 def settings_of(folder: str, recording: str, venues: int) -> Settings:
