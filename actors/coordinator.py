@@ -64,7 +64,8 @@ class Coordinator:
         self._view = PoolView(ports.log)
         self._matches = Matches(ports, self._table, self._view, self.decisions)
         self._thinning = ThinControl(
-            ports.log, self.decisions, self.config.thin, self._table.epoch >> TERM_SHIFT
+            ports.log, self.decisions, self.config.thin, self._table.epoch >> TERM_SHIFT,
+            self.config.unhurried,
         )
 
     # -- the workers' calls ------------------------------------------------------------------------

@@ -33,13 +33,15 @@ class Policy(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class CoordinatorConfig:
-    """Times in ns. `venues`: those that must be there before the pool can be all final."""
+    """Times in ns. `venues`: those that must be there before the pool can be all final;
+    `unhurried`: those whose calm flows are never thinned for the pool's sake."""
 
     pool: PoolConfig = field(default_factory=PoolConfig)
     assignment: AssignmentConfig = field(default_factory=AssignmentConfig)
     thin: ThinConfig = field(default_factory=ThinConfig)
     prewarm: PrewarmConfig = field(default_factory=PrewarmConfig)
     venues: tuple[str, ...] = ()
+    unhurried: frozenset[str] = frozenset()
     dead_after_ns: int = 3_000_000_000
     stalled_after_ns: int = 120_000_000_000
     release_ns: int = 10_000_000_000

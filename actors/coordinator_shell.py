@@ -24,6 +24,7 @@ from models.policies.assignment import AssignmentConfig
 from models.policies.ownership import Assignment, WorkerReport
 from models.policies.pool import PoolConfig
 from models.policies.prewarm import PrewarmConfig
+from models.policies.thinning import ThinConfig
 
 TICK_S: Final = 0.1
 SHOW_TICKS: Final = 20
@@ -140,7 +141,19 @@ def coordinator_config(
         max_workers=told.max_workers, node_start_s=told.node_start_s if elastic else 0.0,
         busy_high=told.busy_high, headroom=pool.headroom,
     )
+    thin = ThinConfig(
+        told.thin_level, enter_s=told.thin_after_s, leave_s=told.thin_after_s / 2
+    )
     return CoordinatorConfig(
-        pool=pool, prewarm=prewarm, assignment=AssignmentConfig(even=fixed > 1),
+        pool=pool, prewarm=prewarm, thin=thin, unhurried=played_faster(tree), assignment=AssignmentConfig(even=fixed > 1),
         venues=tuple(venue.id for venue in tree.venues),
+    )
+
+
+def played_faster(tree: Settings) -> frozenset[str]:
+    """Venues whose source is played at another speed than that of a match. The pool is not late
+    with these: they come as fast as they can be taken."""
+    return frozenset(
+        venue.id for venue in tree.venues
+        if any(getattr(source, "speed", 1.0) != 1.0 for source in venue.sources)
     )

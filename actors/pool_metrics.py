@@ -38,6 +38,9 @@ class PoolMetrics:
         scale = status.get("scale") or {}
         metrics.gauge("pool_target_workers", float(scale.get("target", status.get("size", 0))))
         metrics.gauge("pool_pending_workers", float(len(status.get("pending", ()))))
+        levels = (status.get("thinned") or {}).values()
+        metrics.gauge("pool_thinned_venues", float(len(levels)))
+        metrics.gauge("pool_thin_level", float(max(levels, default=0)))
         for name in ("hot", "calm"):
             metrics.gauge(
                 "pool_backlog_s", float(status.get(f"{name}_backlog_s", 0.0)), {"priority": name}
@@ -50,6 +53,9 @@ class PoolMetrics:
         fresh = int(status.get("decisions_n", 0)) - self._decisions
         self._decisions += max(fresh, 0)
         for body in recent[-fresh:] if fresh > 0 else ():
+            if body["action"] == "thin":
+                tags = {"reason": str(body["reason"])}
+                self._metrics.count("pool_thin_orders_total", 1.0, tags)
             if body["action"] == "scale":
                 detail = body["detail"]
                 way = "up" if detail["to"] > detail["from"] else "down"

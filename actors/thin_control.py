@@ -24,13 +24,15 @@ _Key = tuple[str, str]
 
 
 class ThinControl:
-    """`term` numbers the coordinators: a later one fences the orders of those before."""
+    """`term` numbers the coordinators: a later one fences the orders of those before. Venues in
+    `unhurried` are left as they are."""
 
     def __init__(
-        self, log: EventLog, decisions: DecisionLog, config: ThinConfig, term: int
+        self, log: EventLog, decisions: DecisionLog, config: ThinConfig, term: int,
+        unhurried: frozenset[str] = frozenset(),
     ) -> None:
         self._log, self._decisions, self._config = log, decisions, config
-        self._term, self._count = term, 0
+        self._term, self._count, self._unhurried = term, 0, unhurried
         self._writer = OrderWriter(log, STREAM, term)
         self._policies: dict[_Key, ThinPolicy] = {}
         self._ordered: dict[_Key, int] = {}
@@ -43,7 +45,8 @@ class ThinControl:
         if not self._config.most:
             return
         for venue, place in sorted(venues.items()):
-            self._venue(now_ns, venue, place, view, ahead)
+            if venue not in self._unhurried:
+                self._venue(now_ns, venue, place, view, ahead)
         self._forget(venues)
 
     def levels(self) -> dict[str, int]:

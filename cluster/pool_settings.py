@@ -38,6 +38,13 @@ class PoolSettings(Section):
         description="Time that a new node takes: it is asked for so long ahead; 0: never",
     )
     snapshot_s: float = Field(default=5.0, gt=0, description="Time between snapshots of flow state")
+    thin_level: int = Field(
+        default=3, ge=0, le=3,
+        description="How far edges may thin calm flows that the pool is late with; 0: they wait",
+    )
+    thin_after_s: float = Field(
+        default=0.5, gt=0, description="Calm flows wait so long before they are thinned"
+    )
     poll_ms: float = Field(default=5.0, gt=0, description="Wait of a worker that found nothing new")
 
     @model_validator(mode="after")

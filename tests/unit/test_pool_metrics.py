@@ -41,6 +41,16 @@ def test_sizes_and_backlog_by_class_are_gauges() -> None:
     assert metrics.gauges["pool_pending_workers",] == 1
     assert metrics.gauges["pool_backlog_s", "hot"] == 0.7
     assert metrics.gauges["pool_backlog_s", "calm"] == 4.0
+    assert metrics.gauges["pool_thin_level",] == 0
+
+
+def test_how_far_calm_flows_are_thinned_is_seen_and_why() -> None:
+    metrics = FakeMetrics()
+    order = {"action": "thin", "reason": "calm_waits", "detail": {"venue": "a", "level": 2}}
+    PoolMetrics(metrics).show(status([order], 1, thinned={"a": 2, "b": 1}))
+    assert metrics.gauges["pool_thinned_venues",] == 2
+    assert metrics.gauges["pool_thin_level",] == 2
+    assert metrics.counts["pool_thin_orders_total", "calm_waits"] == 1
 
 
 def test_each_decision_is_counted_once_under_its_reason() -> None:
