@@ -145,7 +145,8 @@ def coordinator_config(
         told.thin_level, enter_s=told.thin_after_s, leave_s=told.thin_after_s / 2
     )
     return CoordinatorConfig(
-        pool=pool, prewarm=prewarm, thin=thin, unhurried=played_faster(tree), assignment=AssignmentConfig(even=fixed > 1),
+        pool=pool, prewarm=prewarm, thin=thin, unhurried=played_faster(tree),
+        assignment=AssignmentConfig(even=fixed > 1),
         venues=tuple(venue.id for venue in tree.venues),
     )
 
