@@ -28,7 +28,8 @@ _WHOLE: Final = 2
 
 class OrderState(NamedTuple):
     """thin (3,) int64: level, when it lapses (`NEVER_NS`: not by itself), and which verbs there
-    have been; whole_until (S,), demoted_until (D,) int64 event time ns."""
+    have been; whole_until (S, 2), for the subject's own sake and for that of a device it wears,
+    demoted_until (D,): int64 event time ns."""
 
     thin: NDArray[np.int64]
     whole_until: NDArray[np.int64]
@@ -60,7 +61,7 @@ class OrderAnswer:
 def new_orders(device_n: int, subject_n: int) -> OrderState:
     """Nothing has been ordered."""
     return OrderState(
-        np.array([0, NEVER_NS, 0], np.int64), np.zeros(subject_n, np.int64),
+        np.array([0, NEVER_NS, 0], np.int64), np.zeros((subject_n, 2), np.int64),
         np.zeros(device_n, np.int64),
     )
 
@@ -76,7 +77,7 @@ def keep_whole(
     """Mark in `whole` (K, S) the ticks in which a subject was ordered to keep its full rate."""
     if state.thin[TOUCHED] & _WHOLE:
         begins = tick_begin_ns + tick_ns * np.arange(len(whole))
-        whole[begins[:, None] < state.whole_until[None, :]] = 1
+        whole[begins[:, None] < state.whole_until.max(axis=1)[None, :]] = 1
 
 
 class StandingOrders:
@@ -169,7 +170,8 @@ class StandingOrders:
             if subject < 0:
                 return Outcome.UNKNOWN_SUBJECT
             self._state.thin[TOUCHED] |= _WHOLE
-            self._state.whole_until[subject] = until_ns
+            # Who takes back what was for a device's sake leaves what another gave the subject.
+            self._state.whole_until[subject, int(bool(order.device_id))] = until_ns
             return Outcome.APPLIED
         group = self._groups.get(order.device_id, -1)
         if group < 0:

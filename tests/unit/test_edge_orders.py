@@ -1,6 +1,7 @@
 """Orders at the edge: thinning by level, full rate by name, sources passed over; all reversible."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -87,6 +88,22 @@ def spacing_hz(rows: SampleBlock, begin_s: float, end_s: float) -> float:
     t_ns = np.sort(rows.t_event_ns)
     t_ns = t_ns[(t_ns >= at(begin_s)) & (t_ns < at(end_s))]
     return 1e9 / float(np.median(np.diff(t_ns)))
+
+
+def knocked_down(hit_g: float) -> SampleBlock:
+    """Stands, is hit at 4 s, lies on the back from 4.3 s on, for 16 s."""
+    t = np.arange(2000) / 100
+    lies, hit = t > 4.3, np.abs(t - 4.0) < 0.03
+    turned = np.where(np.abs(t - 4.0) < 0.1, 8.0, 0.0)
+    g = np.where(lies, 0.1, np.where(hit, hit_g, 1.0))
+    channels = {
+        "acc_x_mps2": np.where(lies, 9.81, 0.0), "acc_y_mps2": np.zeros(len(t)),
+        "acc_z_mps2": 9.81 * g, "gyr_x_radps": turned, "gyr_y_radps": turned * 0.0,
+        "gyr_z_radps": turned * 0.0,
+    }
+    noise = np.random.default_rng(0).normal(0.0, 0.01, (6, len(t)))
+    known = {name: values + noise[n] for n, (name, values) in enumerate(channels.items())}
+    return block_of(Kind.IMU, 0, np.arange(len(t)), at(0) + (t * SECOND).astype(np.int64), known)
 
 
 # -- thin ------------------------------------------------------------------------------------------
@@ -318,7 +335,51 @@ def test_no_order_holds_for_ever() -> None:
     kernel.handle(RawBatch("s", 1, at(3), {Kind.LPS: stroll(0, 3.0)}))
     state = kernel._state.orders
     assert state.demoted_until.tolist() == [T0 + LONGEST_NS, 0]
-    assert state.whole_until.tolist() == [T0 + LONGEST_NS]
+    assert state.whole_until.tolist() == [[T0 + LONGEST_NS, 0]]
+
+
+def test_taking_back_what_was_for_a_device_leaves_the_subjects_own() -> None:
+    kernel = EdgeKernel(CALM)
+    own, device = whole("a0", at(60)), Order(
+        "d", "m", OrderVerb.WHOLE, "test", T0, subject_id="a0", device_id="imu", until_ns=at(90)
+    )
+    block = motion(Kind.IMU, 0, 100.0, 6.0)
+    for second, orders, left in (
+        (0, (own, device), [at(60), at(90)]), (3, (replace(device, until_ns=0),), [at(60), 0]),
+    ):
+        now = block.take((block.t_event_ns >= at(second)) & (block.t_event_ns < at(second + 3)))
+        kernel.handle(RawBatch("orders", 1, at(second), {}, orders=orders))
+        kernel.handle(RawBatch("s", 1, at(second + 3), {Kind.IMU: now}))
+        assert kernel._state.orders.whole_until[0].tolist() == left
+
+
+@pytest.mark.parametrize("level", [0, 1, 2, 3])
+@pytest.mark.parametrize("hit_g", [6.5, 12.0])
+def test_a_man_who_is_down_is_found_at_every_level(level: int, hit_g: float) -> None:
+    t = np.arange(400) / 20
+    stays = {"pos_x_m": 0.02 * np.sin(7 * t), "pos_y_m": 0.02 * np.cos(5 * t)}
+    place = block_of(Kind.LPS, 1, np.arange(400), T0 + (t * SECOND).astype(np.int64), stays)
+    result = play(CALM, [knocked_down(hit_g), place], orders=[(T0, thin(level))])[1]
+    kernel, everyone = FlowKernel(CALM), np.arange(len(CALM.subjects), dtype=np.int32)
+    found = [
+        event.type for record in result.records
+        for event in kernel.handle([record], everyone).events
+    ]
+    assert found.count("man_down") == 1
+
+
+def test_a_higher_level_makes_longer_records() -> None:
+    for level, ticks in ((0, 1), (1, 1), (2, 2), (3, 3)):
+        kernel, found = EdgeKernel(CALM), []
+        kernel.handle(RawBatch("orders", 1, T0, {}, orders=(thin(level),)))
+        block = motion(Kind.IMU, 0, 100.0, 6.0)
+        for tick in range(60):
+            now = block.take((block.t_event_ns >= at(tick / 10)) & (
+                block.t_event_ns < at((tick + 1) / 10)
+            ))
+            batch = RawBatch("s", tick, at((tick + 1) / 10), {Kind.IMU: now})
+            found += [r.t_to_ns - r.t_from_ns for r in kernel.handle(batch).records]
+        assert set(found[5:]) == {ticks * kernel.config.tick_ns}
 
 
 def test_a_snapshot_from_before_there_were_orders_is_taken_over() -> None:
