@@ -39,7 +39,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--quick", action="store_true", help="short windows, up to 4 venues")
     parser.add_argument("--only", choices=sorted(FAMILIES), help="one family")
-    parser.add_argument("--venues", type=int, default=0, help="one step of so many, no search")
+    parser.add_argument("--venues", default="", help="steps of so many, as 1,4,8; no search")
     parser.add_argument("--seconds", type=float, default=0.0, help="length of the window")
     parser.add_argument("--workers", type=int, default=1, help="of the flow pool")
     parser.add_argument("--flame", default="", help="folder for flame graphs of the last good step")
@@ -71,7 +71,8 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
             if options.only in (None, name):
                 bench = FamilyBench(family, kept, Path(scratch), seconds, options.workers)
                 most = 4 if options.quick else MOST[name]
-                result["families"][name] = bench.run(most, options.venues, options.flame)
+                counts = [int(word) for word in options.venues.split(",") if word]
+                result["families"][name] = bench.run(most, counts, options.flame)
     return result
 
 
@@ -94,10 +95,10 @@ class FamilyBench:
         self.seconds, self.workers = seconds, workers
         self.steps: dict[int, dict[str, Any]] = {}
 
-    def run(self, most: int, venues: int, flame: str) -> dict[str, Any]:
-        """Search up to `most`, or one step of `venues`; then the flame graphs, if wanted."""
+    def run(self, most: int, venues: list[int], flame: str) -> dict[str, Any]:
+        """Search up to `most`, or the steps of `venues`; then the flame graphs, if wanted."""
         if venues:
-            best = venues if self.step(venues)["sustained"] else 0
+            best = max((count for count in venues if self.step(count)["sustained"]), default=0)
         else:
             best = highest(lambda count: bool(self.step(count)["sustained"]), most)
         steps = [self.steps[count] for count in sorted(self.steps)]
