@@ -1,0 +1,70 @@
+"""Rows kept as tables: the same values whenever they are asked for, and bad texts found at once."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from models.readmodel_rows import MOST_SHAPES, Readable, TableRow, read_table
+from models.readmodel_states import StateBoard
+
+KEYS = ("subject_id", "t_ns", "status")
+
+
+def table_of(**columns: pa.Array) -> pa.Table:
+    """Two rows, of a-1 and a-2, with a column of numbers and what else is given."""
+    return pa.table({
+        "t_ns": pa.array([5, 5]), "subject_id": pa.array(["a-1", "a-2"]),
+        "status": pa.array(["provisional", "provisional"]),
+        "speed_mps": pa.array(np.array([1.23456, np.nan])), **columns,
+    })
+
+
+def bad_text() -> pa.Array:
+    """One text that is not UTF-8, and one that is."""
+    buffers = [None, pa.py_buffer(np.array([0, 2, 3], np.int32)), pa.py_buffer(b"\xff\xfeb")]
+    return pa.Array.from_buffers(pa.string(), 2, buffers)
+
+
+def taken(table: pa.Table) -> StateBoard:
+    board = StateBoard()
+    board.take(table, "ball", "m1", 7, 1)
+    return board
+
+
+def test_a_row_of_numbers_is_kept_and_read_when_it_is_asked_for() -> None:
+    board = taken(table_of(hot=pa.array([True, False])))
+    entry = board.entries["a-1"]
+    assert isinstance(entry.row, TableRow)
+    assert entry.values == {"speed_mps": 1.2346, "hot": True}
+    assert entry.values is entry.values
+    assert board.entries["a-2"].values == {"hot": False}
+    assert (entry.hot, board.entries["a-2"].hot) == (True, False)
+
+
+def test_a_row_with_a_text_is_read_when_it_comes() -> None:
+    board = taken(table_of(poss_subject_id=pa.array(["a-2", None])))
+    assert board.entries["a-1"].row == {"speed_mps": 1.2346, "poss_subject_id": "a-2"}
+    with pytest.raises(UnicodeDecodeError):
+        taken(table_of(poss_subject_id=bad_text()))
+
+
+def test_a_refused_table_changes_nothing() -> None:
+    for column in ({"poss_subject_id": bad_text()}, {"intensity": pa.array(["much", "more"])}):
+        board = StateBoard()
+        with pytest.raises(ValueError, match=r"utf-8|much"):
+            board.take(table_of(**column), "ball", "m1", 7, 1)
+        assert not board.entries
+
+
+def test_it_remembers_a_bounded_number_of_schemas() -> None:
+    readable = Readable(KEYS)
+    for number in range(3 * MOST_SHAPES):
+        assert readable.later(table_of(**{f"extra_{number}": pa.array([1.0, 2.0])}))
+        assert not readable.later(table_of(**{f"text_{number}": pa.array(["x", "y"])}))
+    assert len(readable._known) == MOST_SHAPES
+
+
+def test_bytes_that_are_no_stream_are_a_value_error_or_arrow_error() -> None:
+    for payload in (b"", b"\x00" * 40, b"no stream"):
+        with pytest.raises((ValueError, pa.ArrowException)):
+            read_table(payload)
