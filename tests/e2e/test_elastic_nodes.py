@@ -47,9 +47,11 @@ class Run:
         return json.loads((self.folder / name).read_text())
 
     def timeline(self) -> list[dict[str, Any]]:
+        """Lines that are whole, of moments at which the cluster could be seen."""
         path = self.folder / "timeline.jsonl"
         lines = path.read_text().splitlines() if path.exists() else []
-        return [json.loads(line) for line in lines if line.endswith("}")]
+        found = [json.loads(line) for line in lines if line.endswith("}")]
+        return [line for line in found if "nodes" in line]
 
     def play_until(self, there: Callable[[list[dict[str, Any]]], bool], what: str) -> None:
         def seen() -> bool:
