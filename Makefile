@@ -51,7 +51,7 @@ sim: setup  ## The distributed core under seeded faults (SEEDS=10000; a failing 
 	@$(PY) -m tests.sim.run --seeds $(SEEDS) $(ARGS)
 
 faults: setup  ## Every fault test, the long ones too, and how long each fault lasted
-	$(PY) -m pytest tests/e2e/test_faults_*.py tests/e2e/test_elastic_nodes.py \
+	$(PY) -m pytest tests/e2e/test_faults_*.py tests/e2e/test_elastic_nodes.py tests/e2e/test_ray_up.py \
 		tests/unit/test_eventlog_*.py \
 		-m "faults or not faults" $(ARGS)
 	@$(PY) -m tests.e2e.faults_report

@@ -1,8 +1,8 @@
 #!/bin/bash
 # hosts.sh up N | down : N hosts of our own on this machine, for tests of `ray up`.
 # Each host h<i> has its own network, process, mount, name and IPC namespaces, an overlay root and an
-# sshd; an operator namespace holds the bridge. Needs root and Debian's iproute2, openssh-server,
-# rsync, tini and util-linux. LAB is a scratch folder. Own process namespaces matter: `ray stop` on a
+# sshd; LAB/shared is one folder on all of them; an operator namespace holds the bridge. Needs root
+# and Debian's iproute2, openssh-server, rsync, tini and util-linux. LAB is a scratch folder. Own process namespaces matter: `ray stop` on a
 # host ends every Ray process that it can see.
 set -e
 : "${LAB:?set LAB to a scratch folder}"
@@ -11,7 +11,7 @@ OP=tl-op
 case $1 in
 up)
   N=$2
-  mkdir -p "$LAB" /run/sshd
+  mkdir -p "$LAB/shared" /run/sshd
   [ -f "$LAB/id" ] || ssh-keygen -q -t ed25519 -N '' -f "$LAB/id"
   ip netns add $OP
   ip -n $OP link set lo up
@@ -40,7 +40,8 @@ mount -t proc proc \$R/proc
 mount --rbind /sys \$R/sys
 mount --rbind /dev \$R/dev
 mount -t tmpfs -o size=4g tmpfs \$R/dev/shm
-mkdir -p \$R/run/sshd \$R/root/.ssh
+mkdir -p \$R/run/sshd \$R/root/.ssh \$R$LAB/shared
+mount --bind $LAB/shared \$R$LAB/shared
 rm -rf \$R/tmp/ray \$R/root/ray_bootstrap* \$R/root/.ray
 chmod 700 \$R/root/.ssh
 cat $LAB/id.pub > \$R/root/.ssh/authorized_keys
