@@ -64,7 +64,8 @@ X
   ;;
 down)
   for p in "$LAB"/h*.pid; do
-    [ -f "$p" ] && kill -9 -- "-$(cat "$p")" 2>/dev/null
+    # One that has ended already must not keep the others.
+    [ -f "$p" ] && kill -9 -- "-$(cat "$p")" 2>/dev/null || true
     rm -f "$p"
   done
   sleep 1
