@@ -61,7 +61,9 @@ class CoordinatorProcess(Process):
         )
         venues = tuple(world.shapes)
         assignment = AssignmentConfig(even=world.even)
-        config = replace(CONFIG, venues=venues, assignment=assignment)
+        # What a recording becomes is compared with a run in which nothing was late.
+        unhurried = frozenset(venues if world.PLAYED else ())
+        config = replace(CONFIG, venues=venues, assignment=assignment, unhurried=unhurried)
         policy = None if world.elastic else WantedSize(world)
         self.coordinator = Coordinator(ports, config, policy)
 
