@@ -19,6 +19,7 @@ from cluster.eventlog.port import EventLog
 from cluster.names import ACTIONS_TOPIC, insights_topic
 from models.errors import FencedError, LogError, TouchlineError
 from models.flows.pending import Priority, Work, worst_ages_ns
+from models.flows.waits import WaitMeter
 from models.latency import LatencyHistogram
 from models.policies.ownership import Assignment, VenueGrant, WorkerReport
 from models.readmodel_input import PREDICTION_TYPE
@@ -70,7 +71,9 @@ class Worker:
         self._registered = False
         self._lost: dict[tuple[str, int], _Lost] = {}
         self._due_ns: dict[tuple[str, int], int] = {}
-        self._busy_ns = self._turn = 0
+        self._busy_ns = self._turn = self._round_ns = 0
+        self._late = False
+        self._waits = WaitMeter()
         self._gone_rows = self._gone_work = 0
         self.retired = self.drained = False
         self.error = ""
@@ -116,8 +119,7 @@ class Worker:
             return False
         self._handle_fenced()
         adopted = self._adopt()
-        moved = self._read() or adopted
-        moved = self._work(start_ns) or moved
+        moved = self._round(start_ns) or adopted
         moved = self._collect_predictions() or moved
         if self._outbox.flush():
             self._handle_fenced()
@@ -135,45 +137,51 @@ class Worker:
         owners = [(v, row) for v, flows in self._venues.items() for row in flows.epochs]
         return not waiting and not len(self._outbox) and not any(map(self._ports.nets.busy, owners))
 
-    def _read(self) -> bool:
-        count = 0
-        for flows in self._venues.values():
-            try:
-                count += flows.read()
-            except LogError as error:
-                self.counters["read_failed"] += 1
-                self.error = str(error)
-        return count > 0
-
-    def _work(self, start_ns: int) -> bool:
-        """All that is hot in any venue, then calm batches until nothing waits or their time is up:
-        the turn's budget, or half of what the hot ones took. Venues take turns, and the next time
-        it goes on with the next."""
-        moved = False
-        for flows in list(self._venues.values()):
-            while (work := flows.backlog.next_work(only_hot=True)) is not None:
+    def _round(self, start_ns: int) -> bool:
+        """One venue after the other until all had their turn or the budget is spent; the next time
+        it goes on with the next. A worker that is late looks after hot flows first: a venue without
+        any waits until its records have lain for `linger_ns`, and then costs no more for it."""
+        moved, venues = False, list(self._venues.values())
+        for _ in venues:
+            self._turn = (self._turn + 1) % len(venues)
+            if self._turn == 0:
+                now_ns = self._clock_ns()
+                self._late = now_ns - self._round_ns > self.config.late_ns
+                self._round_ns = now_ns
+            flows = venues[self._turn]
+            moved = self._read(flows) or moved
+            while (work := self._next(flows)) is not None:
                 moved = True
                 if not self._do(flows, work):
                     return True
-        now_ns = self._clock_ns()
-        until_ns = max(start_ns + self.config.budget_ns, now_ns + (now_ns - start_ns) // 2)
-        idle = 0
-        while idle < len(self._venues):
-            venues = list(self._venues.values())
-            self._turn = (self._turn + 1) % len(venues)
-            flows = venues[self._turn]
-            work = flows.backlog.next_work()
-            idle = 0 if work is not None else idle + 1
-            if work is None:
-                continue
-            moved = True
-            if not self._do(flows, work) or self._clock_ns() > until_ns:
-                return True
+                if self._clock_ns() - start_ns > self.config.budget_ns:
+                    return True
         return moved
+
+    def _read(self, flows: VenueFlows) -> bool:
+        try:
+            return flows.read() > 0
+        except LogError as error:
+            self.counters["read_failed"] += 1
+            self.error = str(error)
+            return False
+
+    def _next(self, flows: VenueFlows) -> Work | None:
+        """What is hot, else what is calm, unless it can wait."""
+        work = flows.backlog.next_work(only_hot=True)
+        if work is None and self._late and flows.backlog.lingers(
+            self._clock_ns() - self.config.linger_ns
+        ):
+            return None
+        return work or flows.backlog.next_work()
 
     def _do(self, flows: VenueFlows, work: Work) -> bool:
         """Do one batch; False when the log takes nothing now."""
+        hot = flows.backlog.hot()
         self._ports.nets.submit(flows.work(work))
+        now_ns = self._clock_ns()
+        for priority in {Priority.HOT if row in hot else Priority.CALM for row in work.subjects}:
+            self._waits.note(now_ns, priority, now_ns - work.held[0].t_append_ns)
         if work.held[-1].record.final:
             self._due_ns.update({(flows.venue_id, row): 0 for row in work.subjects})
         # Hot effects do not wait for calm ones to be durable.
@@ -330,8 +338,9 @@ class Worker:
         return [flows.backlog.ages_ns(now_ns) for flows in self._venues.values()]
 
     def _publish(self) -> None:
+        self._tools.settle()
         venues = self._venues
-        worst = worst_ages_ns(self._ages())
+        worst = worst_ages_ns([*self._ages(), self._waits.worst_ns(self._clock_ns())])
         durable = not len(self._outbox)
         lost: dict[str, tuple[int, ...]] = {}
         now_ns = self._clock_ns()

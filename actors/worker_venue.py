@@ -9,7 +9,7 @@ who owns what. Offsets are those of the venue's telemetry topic, rows are rows o
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 import numpy as np
@@ -77,6 +77,13 @@ class Tools:
     counters: Counter[str]
     make_kernel: Callable[[Roster], Kernel]
     pending: PendingConfig
+    reads_ns: list[int] = field(default_factory=list)
+    """How long records had lain in the log when they were read, since the last `settle`."""
+
+    def settle(self) -> None:
+        """Put what was collected into the histogram: one by one costs more than the reading."""
+        self.read_latency.record(self.reads_ns)
+        self.reads_ns.clear()
 
 
 def load_roster(log: EventLog, venue_id: str, offset: int) -> Roster:
@@ -214,7 +221,7 @@ class VenueFlows:
                 continue
             self.rows_n += record.rows
             held.append(Held(one.offset, record, len(one.record.payload), one.t_append_ns, now_ns))
-        self.tools.read_latency.record([now_ns - one.t_append_ns for one in stored])
+        self.tools.reads_ns.extend(now_ns - one.t_append_ns for one in stored)
         self.backlog.feed(wish, held, stored[-1].offset + 1)
 
     # -- work --------------------------------------------------------------------------------------

@@ -32,7 +32,6 @@ LEVELS: Final = 1 + len(INERTIAL_HZ)
 RECORD_TICKS: Final = (1, 1, 2, 3)
 """Ticks in a record at each level: half of what a record costs its readers does not depend on how
 many rows are in it. Hot flows are in the same records and wait for 0.2 s more at the most."""
-assert len(RECORD_TICKS) == LEVELS
 Whole = int | np.int64
 """A whole number in compiled code, whichever side made it."""
 

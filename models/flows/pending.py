@@ -220,6 +220,10 @@ class Backlog:
                 lane.progress[subject] = max(lane.progress[subject], next_offset)
         self._tidy()
 
+    def lingers(self, since_ns: int) -> bool:
+        """Whether no record that waits was appended before `since_ns`."""
+        return not any(lane.held and lane.held[0].t_append_ns < since_ns for lane in self._lanes)
+
     def ages_ns(self, now_ns: int) -> dict[Priority, int]:
         """Age of the oldest record that waits for a flow of each class; 0 when none waits. Of
         records that are still to be read it is known only that they are not older than the last."""

@@ -56,7 +56,7 @@ class WorkerReport:
     final       flows whose final record is done and durable; hot: flows that are hot
     lost        flows that were fenced away from it or that it could not load
     pinned      flows that are to stay hot, whatever their intensity, and until when, event time
-    backlog_s   age of the oldest waiting record by class ("hot", "calm")
+    backlog_s   by class ("hot", "calm"): age of the oldest record that waits or was done lately
     work_n      flow-records done; rows_n: samples read; busy_ns: time spent working
     latency     stage -> histogram
     node        where it runs: the cluster's name for it, empty if it has none
