@@ -26,7 +26,6 @@ from models.readmodel_input import PREDICTION_TYPE
 
 STORE_TRIES: Final = 3
 RETRY_LOAD_NS: Final = 2_000_000_000
-PUBLISH_NS: Final = 50_000_000
 
 
 def next_incarnation(log: EventLog, actor: str) -> int:
@@ -127,7 +126,7 @@ class Worker:
         now_ns = self._clock_ns()
         if moved:
             self._busy_ns += now_ns - start_ns
-        if adopted or now_ns - self.report.now_ns >= PUBLISH_NS:
+        if adopted or now_ns - self.report.now_ns >= self.config.publish_ns:
             self._publish()
         return moved
 

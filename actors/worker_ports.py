@@ -29,12 +29,14 @@ class CoordinatorAwayError(TouchlineError):
 @dataclass(frozen=True, slots=True)
 class WorkerConfig:
     """budget_ns: after so long a turn appends what it has, whatever else waits; late_ns: one that
-    needs longer to look after all its venues is late, and calm records may wait for linger_ns."""
+    needs longer to look after all its venues is late, and calm records may wait for linger_ns;
+    publish_ns: between two reports."""
 
     snapshot_ns: int = 5_000_000_000
     budget_ns: int = 20_000_000
     late_ns: int = 150_000_000
     linger_ns: int = 400_000_000
+    publish_ns: int = 50_000_000
     pending: PendingConfig = field(default_factory=PendingConfig)
 
 

@@ -23,7 +23,7 @@ from cluster.names import events_topic, insights_topic, roster_topic, telemetry_
 from models.errors import LogError, OffsetError, SchemaError, TouchlineError
 from models.events.envelope import EVENT_TYPE, Event, to_cloudevent
 from models.flows.pending import Backlog, Held, PendingConfig, Read, Work
-from models.flows.state_wire import HeadCache
+from models.flows.state_wire import MouldCache
 from models.flows.states import encode_states
 from models.latency import LatencyHistogram
 from models.readmodel_input import STATES_TYPE
@@ -108,7 +108,7 @@ class VenueFlows:
         self.final: set[int] = set()
         self.backlog = Backlog(tools.pending)
         self.rows_n = self.work_n = 0
-        self._heads = HeadCache()
+        self._moulds = MouldCache()
         self._decoder = RecordDecoder(index_of(roster).rows_of)
         self._kernel = tools.make_kernel(roster)
         self._stored: dict[int, int] = {}
@@ -234,7 +234,7 @@ class VenueFlows:
         topic, stream = insights_topic(self.venue_id), self.tools.stream
         for rows in effects.states:
             if len(rows.t_ns):
-                payload = encode_states(rows, self.subject_ids, self.match_id, self._heads)
+                payload = encode_states(rows, self.subject_ids, self.match_id, self._moulds)
                 record = stream.record(int(rows.t_ns[-1]), payload, STATES_TYPE)
                 self.tools.outbox.put(topic, record, 0)
         for held in work.held:

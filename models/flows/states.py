@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from models.errors import SchemaError
 from models.flows.config import ALGO_VERSION, FlowConfig
 from models.flows.limits import Limits
-from models.flows.state_wire import HeadCache, LazyBatch, to_stream
+from models.flows.state_wire import LazyBatch, MouldCache
+from models.telemetry.ipc_write import stream_of
 
 WHOLE = ("fatigue_level", "poss_team", "poss_subject", "hr_flag")
 
@@ -51,25 +52,28 @@ def is_whole(name: str) -> bool:
 
 
 def encode_states(
-    rows: StateRows, subject_ids: Sequence[str], match_id: str = "", heads: HeadCache | None = None
+    rows: StateRows, subject_ids: Sequence[str], match_id: str = "",
+    moulds: MouldCache | None = None,
 ) -> bytes:
     """Arrow IPC stream: t_ns, subject_id, status, the columns; for a ball `poss_subject_id` too.
     `subject_ids[row]` names roster subject `row`; the schema's metadata names the match. With
-    `heads`, which is then for these subjects and this match only, the same bytes come sooner."""
-    if heads is None or not len(rows):
-        return to_stream(_batch(rows, subject_ids, match_id))
+    `moulds`, which are then for these subjects and this match only, the same bytes come sooner."""
+    if moulds is None or not len(rows):
+        return stream_of(_batch(rows, subject_ids, match_id))
     said = np.frombuffer(rows.status.encode() * len(rows), np.uint8)
     ends = np.arange(0, len(said) + 1, len(rows.status), dtype=np.int32)
-    buffers = [rows.t_ns, rows.subject, ends, said, *rows.columns.values()]
-    owned = 0
+    buffers: list[NDArray[Any] | None] = [None, rows.t_ns, None, rows.subject, None, ends, said]
+    for column in rows.columns.values():
+        buffers += (None, column)
+    nulls = 0
     if "poss_subject" in rows.columns:
-        known = rows.columns["poss_subject"] >= 0
-        owned = int(np.count_nonzero(known))
-        # Arrow leaves the bits of validity out where nothing is null.
-        buffers += [np.packbits(known, bitorder="little")] if owned < len(rows) else []
-        buffers.append(rows.columns["poss_subject"])
-    lazy = LazyBatch(buffers, lambda: _batch(rows, subject_ids, match_id), rows.metadata)
-    return heads.write((len(rows), rows.final, owned, tuple(rows.columns)), lazy)
+        owner = rows.columns["poss_subject"]
+        nulls = int(np.count_nonzero(owner < 0))
+        buffers += (np.packbits(owner >= 0, bitorder="little") if nulls else None, owner)
+    lazy = LazyBatch(
+        len(rows), nulls, buffers, lambda: _batch(rows, subject_ids, match_id), rows.metadata
+    )
+    return moulds.write((rows.final, tuple(rows.columns)), lazy)
 
 
 def _batch(rows: StateRows, subject_ids: Sequence[str], match_id: str) -> pa.RecordBatch:

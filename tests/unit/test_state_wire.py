@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.flows import layout as L  # noqa: N812
 from models.flows import state_wire
-from models.flows.state_wire import HeadCache
+from models.flows.state_wire import MouldCache
 from models.flows.states import StateRows, decode_states, encode_states, is_whole
 
 IDS = [f"athlete-{row}" for row in range(7)]
@@ -28,6 +28,7 @@ def rows_of(
     return StateRows(t_ns, subject, columns, final, metadata)
 
 
+@settings(deadline=None)
 @given(
     batches=st.lists(
         st.tuples(st.booleans(), st.integers(0, 40), st.integers(0, 9), st.booleans(),
@@ -38,11 +39,11 @@ def rows_of(
 def test_the_bytes_are_those_of_pyarrow_whatever_was_written_before(
     batches: list[tuple[bool, int, int, bool, bool]],
 ) -> None:
-    heads, abouts = HeadCache(), ({"algo_version": "a-1"}, {"algo_version": "b-2", "own": 1})
+    moulds, abouts = MouldCache(), ({"algo_version": "a-1"}, {"algo_version": "b-2", "own": 1})
     for ball, count, seed, final, other in batches:
         names = L.BALL_COLUMNS if ball else L.PERSON_COLUMNS
         rows = rows_of(names, count, seed, final, abouts[other])
-        found = encode_states(rows, IDS, "m", heads)
+        found = encode_states(rows, IDS, "m", moulds)
         assert found == encode_states(rows, IDS, "m")
         assert decode_states(found).num_rows == count
 
@@ -50,18 +51,23 @@ def test_the_bytes_are_those_of_pyarrow_whatever_was_written_before(
 def test_the_second_batch_of_a_sort_is_not_built_by_pyarrow(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    heads, about = HeadCache(), {"algo_version": "a-1"}
+    moulds, about = MouldCache(), {"algo_version": "a-1"}
     for names in (L.PERSON_COLUMNS, L.BALL_COLUMNS):
-        rows = rows_of(names, 5, 1, False, about)
-        wanted = encode_states(rows, IDS, "m", heads)
+        encode_states(rows_of(names, 5, 1, False, about), IDS, "m", moulds)
+        rows = rows_of(names, 11, 2, False, about)
+        wanted = encode_states(rows, IDS, "m")
         with monkeypatch.context() as patch:
-            patch.setattr(state_wire, "to_stream", lambda _: pytest.fail("built again"))
-            assert encode_states(rows, IDS, "m", heads) == wanted
+            patch.setattr(state_wire, "stream_of", lambda _: pytest.fail("built again"))
+            assert encode_states(rows, IDS, "m", moulds) == wanted
 
 
 def test_what_is_remembered_is_bounded() -> None:
-    heads, about = HeadCache(), {"algo_version": "a-1"}
-    for count in range(1, state_wire.MOST_HEADS + 20):
+    moulds, about = MouldCache(), {"algo_version": "a-1"}
+    for count in range(1, state_wire.MOST_MESSAGES + 20):
         rows = rows_of(("distance_m", "sprint_n"), count, count, False, about)
-        assert encode_states(rows, IDS, "m", heads) == encode_states(rows, IDS, "m")
-        assert len(heads._heads) <= state_wire.MOST_HEADS
+        assert encode_states(rows, IDS, "m", moulds) == encode_states(rows, IDS, "m")
+        assert len(moulds._messages) <= state_wire.MOST_MESSAGES
+    for number in range(state_wire.MOST_MOULDS + 5):
+        rows = rows_of((f"x{number}_m",), 3, number, False, about)
+        assert encode_states(rows, IDS, "m", moulds) == encode_states(rows, IDS, "m")
+        assert len(moulds._moulds) <= state_wire.MOST_MOULDS

@@ -1,6 +1,6 @@
 """When calm flows are thinned further, and when the way back is tried."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.policies.thinning import ThinConfig, ThinPolicy, ThinReason
@@ -94,6 +94,7 @@ def test_zero_levels_switch_it_off() -> None:
     assert played.play([9.0] * 9) == [(0, "steady")] * 9
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(st.floats(0, 20), st.floats(0, 3), st.floats(0, 1), st.booleans()), max_size=200

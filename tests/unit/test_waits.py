@@ -1,6 +1,6 @@
 """How long records had waited when they were done, over the last one to two windows."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.flows.pending import Priority
@@ -21,6 +21,7 @@ def test_the_longest_wait_of_each_class_is_told_and_forgotten_after_two_windows(
     assert meter.worst_ns(4 * WINDOW_NS) == {HOT: 0, CALM: 0}
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(st.integers(0, WINDOW_NS), st.sampled_from([HOT, CALM]), st.integers(0, 10**10)),
