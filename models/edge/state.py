@@ -23,7 +23,7 @@ from models.edge.thinning import new_thinning
 from models.edge.timeline import new_timeline
 from models.edge.truth import new_truth
 from models.edge.vitals import new_vitals
-from models.signal.clock import new_clocks
+from models.signal.clock import new_clocks, saved_clocks
 from models.telemetry.reasons import Reason
 
 IN, FORWARDED, THINNED, PRE_ROLL = range(4)
@@ -66,7 +66,7 @@ class EdgeState:
         for name, mine in self._named():
             if name.startswith("orders.") and name not in arrays:
                 continue  # made before there were orders
-            theirs = arrays[name]
+            theirs = saved_clocks(arrays[name]) if name == "clocks" else arrays[name]
             if theirs.shape != mine.shape or theirs.dtype != mine.dtype:
                 raise ValueError(f"{name}: {theirs.dtype} {theirs.shape} for {mine.shape}")
             mine[...] = theirs

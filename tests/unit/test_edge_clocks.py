@@ -5,10 +5,22 @@ import pytest
 
 from models.edge.config import EdgeConfig
 from models.edge.effects import HEALTH_FEATURES
+from models.edge.kernel import EdgeKernel
+from models.state_bytes import pack_state, unpack_state
 from models.telemetry.flags import Flag
 from models.telemetry.kinds import Kind
 from models.telemetry.roster import Device
-from tests.unit.edge_lab import MS, SECOND, T0, block_of, play, roster_of, walk
+from tests.unit.edge_lab import (
+    MS,
+    SECOND,
+    T0,
+    Result,
+    batches_of,
+    block_of,
+    play,
+    roster_of,
+    walk,
+)
 
 FULL = EdgeConfig(thin=False)
 ROSTER = roster_of(Device("d", Kind.IMU, "a0", 100.0))
@@ -98,6 +110,47 @@ def test_what_an_outage_has_held_back_is_late_however_long_catching_up_takes(
     assert len(rows) + len(late) == n - refused
     assert not (rows.flags & int(Flag.CLOCK_ADJUSTED)).any()
     assert not (late.flags & int(Flag.CLOCK_ADJUSTED)).any()
+    assert not [e for e in result.events if e.type == "clock_fault"]
+
+
+def _after_an_outage(of_n: int = 6_000, seed: int = 5):
+    """10 s at once; an outage of 20 s, after which 15 s of rows come no faster than they are made;
+    then the queue is emptied at ten times that pace. A twentieth is lost, numbers have 16 bits."""
+    number = np.arange(of_n)
+    true = T0 + number * 10 * MS
+    arrival = true + 20 * MS
+    arrival[1_000:2_500] += 20 * SECOND
+    queued = arrival[2_499] + np.arange(1, of_n - 2_499) * MS
+    arrival[2_500:] = np.maximum(arrival[2_500:], queued)
+    rng = np.random.default_rng(seed)
+    keep = np.flatnonzero(rng.random(of_n) > 0.05)
+    block = block_of(
+        Kind.IMU, 0, (number + 64_000) & 0xFFFF, true, walk(of_n, rng, 1.0), arrival
+    )
+    return block.take(keep)
+
+
+@pytest.mark.parametrize("older", [False, True])
+def test_a_queue_that_drains_no_faster_than_it_fills_after_a_restart_is_late(older: bool) -> None:
+    """The kernel goes on from a snapshot that was made before the outage, by an older one too."""
+    roster = roster_of(Device("d", Kind.IMU, "a0", 100.0, counter_bits=16))
+    block, result, kernel = _after_an_outage(), Result(), EdgeKernel(roster, FULL)
+    cuts = [T0 + i * SECOND // 2 for i in range(2, 140)]
+    for batch in batches_of([block], cuts):
+        if batch.now_ns > T0 + 25 * SECOND and kernel.roster is roster:
+            saved = kernel.snapshot()
+            if older:
+                scalars, arrays = unpack_state(saved)
+                saved = pack_state(scalars, arrays | {"clocks": arrays["clocks"][:, :-2]})
+            kernel = EdgeKernel(roster_of(*roster.devices), FULL)
+            kernel.restore(saved)
+        result.take(kernel.handle(batch))
+    result.take(kernel.finish(0))
+    assert kernel.roster is not roster
+    assert kernel.account().rejected == {}
+    rows, late = result.rows(Kind.IMU), result.supplements(Kind.IMU)
+    assert len(rows) + len(late) == len(block)
+    assert not ((rows.flags[-1] | late.flags) & int(Flag.CLOCK_ADJUSTED)).any()
     assert not [e for e in result.events if e.type == "clock_fault"]
 
 
