@@ -38,8 +38,10 @@ TAGS = ("tag_0", "tag_1")
 class Venue:
     """A stadium whose gateway offers packets in order and keeps what is to be tried again."""
 
-    def __init__(self, root: Path, late_bound_ms: int, link: Any = None) -> None:
-        self.wall, self.log = Wall(START_NS), SqliteLog(root / "log")
+    def __init__(
+        self, root: Path, late_bound_ms: int, link: Any = None, now_ns: int = START_NS
+    ) -> None:
+        self.wall, self.log = Wall(now_ns), SqliteLog(root / "log")
         self.linked = LinkedLog(self.log, link, self.wall) if link else None
         settings = {
             "data_dir": str(root), "pool": {"snapshot_s": 5.0},
@@ -181,6 +183,35 @@ def test_beyond_the_late_bound_an_outage_is_refused_by_name_and_kept_in_quaranti
     out = account["forwarded"] + account["thinned"] + sum(account["rejected"].values())
     assert account["in"] == out
     assert records(venue.log, names.quarantine_topic(VENUE))
+
+
+def test_a_spool_that_drains_no_faster_than_it_fills_after_a_restart_loses_nothing(
+    tmp_path: Path,
+) -> None:
+    """The stadium dies without a word, is back after 20 s, and the machine is too busy to catch up
+    for 15 s more: everything is 20 s late, and then nothing is."""
+    known, away, level, turns = 75, 100, 75, 300
+    before = Venue(tmp_path, late_bound_ms=30_000)
+    for k in range(known):
+        before.spool.extend(packets_at(k))
+        before.turn(START_NS + (k + 1) * STEP_NS + 20 * MS)
+    assert before.verdicts == {"none": 2 * known}
+    venue = Venue(tmp_path, late_bound_ms=30_000, now_ns=START_NS + (known + away) * STEP_NS)
+    assert venue.stadium.stats()["recovery"]["from_offset"] > 0
+    for k in range(known, turns):
+        venue.spool.extend(packets_at(k))
+        behind = away if k < known + level else max(0, known + level + away - k)
+        venue.turn(START_NS + (k + 1 + behind) * STEP_NS + 20 * MS)
+    venue.catch_up()
+    account = venue.end()
+    assert venue.verdicts == {"none": 2 * (turns - known)}
+    assert account["rejected"] == {}
+    telemetry = venue.rows(names.telemetry_topic(VENUE))
+    assert telemetry.keys() == every_row(turns)
+    assert telemetry.total() == len(telemetry)
+    assert account["forwarded"] == len(every_row(turns))
+    events = [s.record.payload for s in records(venue.log, names.events_topic(VENUE))]
+    assert not any(b"clock_fault" in payload for payload in events)
 
 
 def test_five_percent_doubles_and_ten_percent_out_of_order_change_nothing(
