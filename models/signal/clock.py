@@ -13,7 +13,8 @@ line of counter and time, while a step of its clock does. Three rules follow:
               it; one that falls as much in that time is that of a queue being emptied
 
 Steps and bounds need `CONFIRM_ROWS` rows that agree over `CONFIRM_NS` of arrival time: one corrupt
-timestamp, or one corrupt packet, moves no clock. Errors below `SMALL_NS` are left as they are.
+timestamp, or one corrupt packet, moves no clock. Rows that arrive together agree; of those that do
+not the first ones of each arrival are compared. Errors below `SMALL_NS` are left as they are.
 
 The envelope corrects upwards to the *ceiling* at most: the lowest offset seen, and a nanosecond in
 `DRIFT_PER` since then. A clock that keeps its line is not further off than that, so whatever lies
@@ -46,12 +47,12 @@ DRIFT_PER: Final = 5_000
 """A clock gains or loses a nanosecond in so many at most: 200 ppm; crystals drift by 5 to 50."""
 
 Whole = int | np.int64
-CLOCK_WIDTH: Final = 20
-_WIDTH_WITHOUT_CEILING: Final = 18
+CLOCK_WIDTH: Final = 21
+_WIDTH_BEFORE: Final = 18
 (
     OFFSET, LINED, T_REF, COUNT_REF, O_REF, BOOT, SEEN, CAND_N, CAND_SINCE, CAND_O, CAND_LOW,
     CAND_STEP, BUCKET_END, BUCKET_LOW, HIGH_N, YOUNG_UNTIL, CHANGES,
-    FIRST_LOW, CEILING, CEILING_AT,
+    FIRST_LOW, CEILING, CEILING_AT, CAND_AT,
 ) = range(CLOCK_WIDTH)
 
 
@@ -61,11 +62,11 @@ def new_clocks(rows: int) -> NDArray[np.int64]:
 
 
 def saved_clocks(clocks: NDArray[np.int64]) -> NDArray[np.int64]:
-    """State from a snapshot, (rows, CLOCK_WIDTH): one without ceilings gets unknown ones."""
-    if clocks.ndim != 2 or clocks.shape[1] != _WIDTH_WITHOUT_CEILING:
+    """State from a snapshot, (rows, CLOCK_WIDTH): one from before there were ceilings has none."""
+    if clocks.ndim != 2 or clocks.shape[1] != _WIDTH_BEFORE:
         return clocks
     whole = np.zeros((len(clocks), CLOCK_WIDTH), clocks.dtype)
-    whole[:, :_WIDTH_WITHOUT_CEILING] = clocks
+    whole[:, :_WIDTH_BEFORE] = clocks
     return whole
 
 
@@ -131,8 +132,10 @@ def _suspect(
 ) -> bool:
     """Note a row that speaks against the clock; False when enough of them say nothing but that
     the sender has paused."""
-    agrees = c[row, CAND_N] > 0 and abs(offset - c[row, CAND_O]) <= 2 * JITTER_NS
-    if not agrees:
+    # In a packet the offset falls with every row: only its first row is like another packet's.
+    agrees = t_ingest == c[row, CAND_AT] or abs(offset - c[row, CAND_O]) <= 2 * JITTER_NS
+    c[row, CAND_AT] = t_ingest
+    if c[row, CAND_N] == 0 or not agrees:
         c[row, CAND_N] = 1
         c[row, CAND_SINCE] = t_ingest
         c[row, CAND_O] = offset
