@@ -212,7 +212,7 @@ class Worker:
                 self._forget(flows, list(flows.epochs))
             self._adopted = Assignment(0)
             return True
-        if wanted.epoch < self._adopted.epoch:
+        if wanted.epoch < self._adopted.epoch or (wanted == self._adopted and not self._lost):
             return False
         changed = self._release_unwanted(wanted)
         for venue_id, grant in sorted(wanted.venues.items()):

@@ -9,6 +9,7 @@ Whatever is not the plain case (nulls, compression, another schema) is left to p
 
 import struct
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from typing import Final
 
@@ -23,7 +24,7 @@ from models.telemetry.ipc_tables import batch_at, field_at, message_at
 from models.telemetry.kinds import KINDS, Kind
 
 MOST_LAYOUTS: Final = 64
-MOST_PLANS: Final = 1024
+MOST_PLANS: Final = 8192
 FIXED: Final = (np.int32, np.uint32, np.uint32, np.int64, np.int64, np.uint32)
 _DICTIONARY: Final = 2
 _RECORDS: Final = 3
@@ -51,14 +52,13 @@ class _Plan:
 class StreamReader:
     """Blocks of IPC streams of one sender; `rows_of` maps device ids of each kind to rows.
 
-    Remembers at most `MOST_LAYOUTS` pairs of schema and dictionary and `MOST_PLANS` batch layouts
-    (one for each number of rows); results do not depend on it.
+    Remembers at most `MOST_LAYOUTS` pairs of schema and dictionary, and all readers together
+    `MOST_PLANS` batch layouts (one for each number of rows); results do not depend on it.
     """
 
     def __init__(self, rows_of: dict[Kind, dict[str, int]]) -> None:
         self._rows_of = rows_of
         self._layouts: dict[bytes, _Layout | None] = {}
-        self._plans: dict[tuple[Kind, bytes], _Plan | None] = {}
         self._last: dict[Kind, bytes] = {}
 
     def read(self, stream: bytes, kind: Kind) -> SampleBlock:
@@ -82,18 +82,11 @@ class StreamReader:
                 return None
             begin = len(prefix)
             (size,) = struct.unpack_from("<i", stream, begin + 4)
-            plan = self._plan(stream[begin : begin + 8 + size], layout)
+            channels = len(KINDS[layout.kind].channels)
+            plan = _plan(stream[begin : begin + 8 + size], channels)
             return None if plan is None else _block(stream, begin + 8 + size, plan, layout)
         except (struct.error, IndexError, ValueError):
             return None
-
-    def _plan(self, metadata: bytes, layout: _Layout) -> _Plan | None:
-        key = (layout.kind, metadata)
-        if key not in self._plans:
-            if len(self._plans) >= MOST_PLANS:
-                self._plans.clear()
-            self._plans[key] = _plan(metadata, len(KINDS[layout.kind].channels))
-        return self._plans[key]
 
     def _layout(self, prefix: bytes) -> _Layout | None:
         if prefix not in self._layouts:
@@ -134,6 +127,7 @@ def _dictionary_of(prefix: bytes, schema: pa.Schema) -> list[str]:
     return found
 
 
+@lru_cache(MOST_PLANS)
 def _plan(metadata: bytes, channels: int) -> _Plan | None:
     """The layout that the metadata of a record batch message tells, None if it is not plain."""
     mark, size, at = struct.unpack_from("<IiI", metadata, 0)
@@ -170,9 +164,9 @@ def _block(stream: bytes, begin: int, plan: _Plan, layout: _Layout) -> SampleBlo
     count, at = plan.count, plan.fixed
     channels = len(KINDS[layout.kind].channels)
     index: NDArray[np.uint32] = np.ndarray((count,), np.uint32, body, at[0])
-    if int(index.max()) >= len(layout.rows):
-        return None
-    values = np.ndarray((channels, count), np.float32, body, plan.values, (plan.stride, 4)).copy()
+    values = np.ndarray((channels, count), np.float32, body, plan.values, (plan.stride, 4))
+    if plan.stride != 4 * count:
+        values = values.copy()
     return SampleBlock(
         layout.kind, layout.rows[index], np.ndarray((count,), np.uint32, body, at[1]),
         np.ndarray((count,), np.uint32, body, at[2]), np.ndarray((count,), np.int64, body, at[3]),
