@@ -122,6 +122,7 @@ class Backlog:
         self._made = 0
         self._hot: frozenset[int] = frozenset()
         self._hot_as_of = -1
+        self._hot_until: dict[int, int] = {}
         self._pinned: dict[int, int] = {}
         self._in_flight: set[int] = set()
         self._hot_in_a_row = 0
@@ -139,6 +140,7 @@ class Backlog:
         """Forget a flow; unknown ones are no fault."""
         lane = self._lane_by.pop(subject, None)
         self._in_flight.discard(subject)
+        self._hot_until.pop(subject, None)
         self._pinned.pop(subject, None)
         if lane is not None:
             del lane.progress[subject]
@@ -157,8 +159,8 @@ class Backlog:
         return dict(self._pinned)
 
     def hot(self) -> frozenset[int]:
-        """Flows that are hot by the newest record read, or pinned."""
-        return self._hot | self._pinned.keys()
+        """Flows that are hot by the newest record read or by one that waits for them, or pinned."""
+        return self._hot.union(self._pinned, self._hot_until)
 
     # -- reading -----------------------------------------------------------------------------------
 
@@ -184,6 +186,9 @@ class Backlog:
         lane.size_bytes += sum(one.size_bytes for one in held)
         full = next_offset - read.offset >= read.max_records
         lane.unread_since_ns = held[-1].t_append_ns if full and held else None
+        for one in held:
+            flows = one.record.flows
+            self._hot_until.update(dict.fromkeys(flows.subject[flows.hot].tolist(), one.offset))
         if held and held[-1].record.seq > self._hot_as_of:
             newest = held[-1].record
             self._hot_as_of = newest.seq
@@ -197,7 +202,7 @@ class Backlog:
 
     def next_work(self, only_hot: bool = False) -> Work | None:
         """The batch to do now, or None; its flows are in flight until `done` or `remove`.
-        only_hot: nothing that is not for hot flows, and no turn for the calm ones in between."""
+        only_hot: nothing unless it is for hot flows, and no turn for the calm ones in between."""
         hot, calm = self._groups()
         work: Work | None = None
         if hot and (only_hot or not calm or self._hot_in_a_row < self.config.hot_run):
@@ -218,6 +223,8 @@ class Backlog:
             lane = self._lane_by.get(subject)
             if lane is not None:
                 lane.progress[subject] = max(lane.progress[subject], next_offset)
+            if self._hot_until.get(subject, next_offset) < next_offset:
+                del self._hot_until[subject]
         self._tidy()
 
     def lingers(self, since_ns: int) -> bool:

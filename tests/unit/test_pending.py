@@ -232,3 +232,25 @@ def test_every_flow_sees_every_record_once_and_in_order(seed: int) -> None:
             seen[subject] += seqs(work)
     assert all(records == list(range(150)) for records in seen.values())
     assert backlog.lanes == 1
+
+
+def test_a_flow_stays_hot_until_its_hot_records_are_done() -> None:
+    backlog = Backlog(PendingConfig(together=0))
+    backlog.add({0: 0, 1: 0})
+    (read,) = backlog.reads()
+    backlog.feed(read, [held(0, (1,)), held(1, (1,)), held(2, ()), held(3, ())], 4)
+    assert backlog.hot() == {1}
+    work = do(backlog)
+    assert work is not None
+    assert (work.subjects, work.priority, len(work.held)) == ((1,), Priority.HOT, 4)
+    assert backlog.hot() == frozenset()
+
+
+def test_whether_anything_has_lain_for_long_is_told_over_all_lanes() -> None:
+    backlog = Backlog()
+    backlog.add({0: 0})
+    assert backlog.lingers(T0_NS + 10**12)
+    fill(backlog, 3)
+    first_ns = held(0).t_append_ns
+    assert backlog.lingers(first_ns)
+    assert not backlog.lingers(first_ns + 1)
