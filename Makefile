@@ -30,7 +30,7 @@ $(KERNELS): $(STAMP) $(shell find models -name '*.py')
 demo: setup  ## Ten simulated minutes through the whole system, and a match report (ARGS="--keep")
 	@$(PY) -m jobs.cli demo $(ARGS)
 
-test: setup lint  ## Lint, types, and every test
+test: setup lint  ## Lint, types, and every test but the long ones of `make faults`
 	$(PY) -m pytest tests $(ARGS)
 
 lint: setup
