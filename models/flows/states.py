@@ -14,7 +14,7 @@ from models.errors import SchemaError
 from models.flows.config import ALGO_VERSION, FlowConfig
 from models.flows.limits import Limits
 from models.flows.state_wire import LazyBatch, MouldCache
-from models.telemetry.ipc_write import stream_of
+from models.telemetry.ipc_mould import stream_of
 
 WHOLE = ("fatigue_level", "poss_team", "poss_subject", "hr_flag")
 

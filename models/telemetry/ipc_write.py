@@ -9,38 +9,28 @@ than all the work on the rows. `StreamWriter` gives what pyarrow gives, to the b
 A dictionary names only the devices of its kind: readers go by names.
 """
 
-import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from models.telemetry.arrow import to_arrow
 from models.telemetry.block import SampleBlock
 from models.telemetry.ipc import FIXED
-from models.telemetry.ipc_tables import field_at, message_at
+from models.telemetry.ipc_mould import ALIGN, END, Mould, cast, mould_of, stream_of
 from models.telemetry.kinds import KINDS, Kind
 
 MOST_PLANS: Final = 512
-_END: Final = b"\xff\xff\xff\xff\x00\x00\x00\x00"
 
 
 @dataclass(frozen=True, slots=True)
-class _Mould:
-    """Streams of one kind: `prefix` before the record batch message, which is `message` with the
-    body's size at `size_at`, the number of rows at `length_at`, and vectors of (rows, nulls) at
-    `nodes_at` and of (offset, bytes) at `buffers_at`. `rows`: index in the dictionary by
-    roster row, -1 for devices of other kinds."""
+class _Kind:
+    """The mould of one kind's streams; `rows`: index in the dictionary by roster row, -1 for
+    devices of other kinds."""
 
-    prefix: bytes
-    message: bytes
-    size_at: int
-    length_at: int
-    nodes_at: int
-    buffers_at: int
+    mould: Mould
     rows: NDArray[np.int32]
 
 
@@ -65,19 +55,19 @@ class StreamWriter:
         assert len(device_ids) == len(kinds), (len(device_ids), len(kinds))
         self._all = list(device_ids)
         self._kinds = list(kinds)
-        self._moulds: dict[Kind, _Mould] = {}
+        self._moulds: dict[Kind, _Kind] = {}
         self._plans: dict[tuple[Kind, int], _Plan] = {}
 
     def write(self, block: SampleBlock) -> bytes:
         """The stream of a block with rows."""
-        mould = self._moulds.get(block.kind)
-        if mould is None:
-            mould = self._moulds[block.kind] = _mould(block.kind, self._all, self._kinds)
-        index = mould.rows[block.device]
+        known = self._moulds.get(block.kind)
+        if known is None:
+            known = self._moulds[block.kind] = _kind(block.kind, self._all, self._kinds)
+        index = known.rows[block.device]
         if int(block.device.min()) < 0 or int(index.min()) < 0:
             # Rows of a device of another kind: nothing that a source gives, but it can be written.
             return stream_of(to_arrow(block, self._all))
-        plan = self._plan(mould, block.kind, len(block))
+        plan = self._plan(known.mould, block.kind, len(block))
         body = bytearray(plan.body_bytes)
         columns = (
             index, block.boot, block.seq, block.t_event_ns, block.t_ingest_ns, block.flags
@@ -87,9 +77,9 @@ class StreamWriter:
         shape, strides = block.values.shape, (plan.stride, 4)
         if shape[0]:
             np.ndarray(shape, np.float32, body, plan.values, strides)[:] = block.values
-        return b"".join((mould.prefix, plan.message, body, _END))
+        return b"".join((known.mould.prefix, plan.message, body, END))
 
-    def _plan(self, mould: _Mould, kind: Kind, count: int) -> _Plan:
+    def _plan(self, mould: Mould, kind: Kind, count: int) -> _Plan:
         plan = self._plans.get((kind, count))
         if plan is None:
             if len(self._plans) >= MOST_PLANS:
@@ -98,29 +88,12 @@ class StreamWriter:
         return plan
 
 
-def stream_of(batch: pa.RecordBatch) -> bytes:
-    """An IPC stream of one batch, as pyarrow writes it."""
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, batch.schema) as writer:
-        writer.write_batch(batch)
-    return sink.getvalue().to_pybytes()
-
-
-def _mould(kind: Kind, device_ids: list[str], kinds: list[Kind]) -> _Mould:
+def _kind(kind: Kind, device_ids: list[str], kinds: list[Kind]) -> _Kind:
     ours = [row for row, one in enumerate(kinds) if one == kind] or list(range(len(kinds)))
     rows = np.full(len(device_ids), -1, np.int32)
     rows[ours] = np.arange(len(ours), dtype=np.int32)
     ids = [device_ids[row] for row in ours]
-    stream = stream_of(to_arrow(_one_row(kind), ids))
-    begin = message_at(stream, message_at(stream, 0).end).end
-    found = message_at(stream, begin)
-    message = stream[begin : found.body]
-    table = struct.unpack_from("<I", message, 8)[0] + 8
-    batch = found.header - begin
-    return _Mould(
-        stream[:begin], message, _given(message, table, 3), _given(message, batch, 0),
-        _vector(message, batch, 1), _vector(message, batch, 2), rows,
-    )
+    return _Kind(mould_of(stream_of(to_arrow(_one_row(kind), ids))), rows)
 
 
 def _one_row(kind: Kind) -> SampleBlock:
@@ -131,34 +104,12 @@ def _one_row(kind: Kind) -> SampleBlock:
     )
 
 
-def _given(message: bytes, table: int, number: int) -> int:
-    at = field_at(message, table, number)
-    assert at is not None, number
-    return at
-
-
-def _vector(message: bytes, table: int, number: int) -> int:
-    """Where the first struct of a vector is."""
-    at = _given(message, table, number)
-    return int(at + struct.unpack_from("<I", message, at)[0]) + 4
-
-
-def _plan(mould: _Mould, kind: Kind, count: int) -> _Plan:
+def _plan(mould: Mould, kind: Kind, count: int) -> _Plan:
     channels = len(KINDS[kind].channels)
     widths = [np.dtype(dtype).itemsize for dtype in FIXED] + [4] * channels
-    places: list[int] = []
-    buffers: list[int] = []
-    end = 0
-    for width in widths:
-        # No row is null: a column's first buffer, its validity, is empty.
-        buffers += [end, 0, end, width * count]
-        places.append(end)
-        end += -(-width * count // 8) * 8
-    message = bytearray(mould.message)
-    struct.pack_into("<q", message, mould.size_at, end)
-    struct.pack_into("<q", message, mould.length_at, count)
-    struct.pack_into(f"<{2 * len(widths)}q", message, mould.nodes_at, *[count, 0] * len(widths))
-    struct.pack_into(f"<{len(buffers)}q", message, mould.buffers_at, *buffers)
-    fixed = len(FIXED)
-    values = places[fixed] if channels else end
-    return _Plan(bytes(message), end, tuple(places[:fixed]), values, -(-4 * count // 8) * 8)
+    # No row is null: a column's first buffer, its validity, is empty.
+    made = cast(mould, count, [size for width in widths for size in (0, width * count)])
+    places, fixed = made.places[1::2], len(FIXED)
+    values = places[fixed] if channels else made.body_bytes
+    stride = -(-4 * count // ALIGN) * ALIGN
+    return _Plan(made.message, made.body_bytes, places[:fixed], values, stride)

@@ -14,7 +14,8 @@ import pyarrow as pa
 from models.errors import SchemaError
 from models.telemetry.arrow import SCHEMA_VERSION, first_block, to_arrow
 from models.telemetry.block import SampleBlock
-from models.telemetry.ipc_write import StreamWriter, stream_of
+from models.telemetry.ipc_mould import stream_of
+from models.telemetry.ipc_write import StreamWriter
 from models.telemetry.kinds import Kind
 
 Lanes = dict[str, dict[Kind, SampleBlock]]

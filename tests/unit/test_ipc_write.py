@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from models.telemetry.arrow import first_block, to_arrow
 from models.telemetry.block import SampleBlock
 from models.telemetry.ipc import StreamReader
-from models.telemetry.ipc_write import MOST_PLANS, StreamWriter, stream_of
+from models.telemetry.ipc_mould import stream_of
+from models.telemetry.ipc_write import MOST_PLANS, StreamWriter
 from models.telemetry.kinds import KINDS, Kind
 
 KINDS_OF = [kind for kind in Kind for _ in range(3)]

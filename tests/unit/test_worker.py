@@ -378,30 +378,3 @@ def test_an_outbox_keeps_order_within_a_stream_and_uses_each_flows_own_epoch() -
 def test_bytes_that_are_no_snapshot_are_refused(payload: bytes) -> None:
     with pytest.raises(SchemaError):
         FlowSnapshot.decode(payload)
-
-
-def test_the_report_says_how_long_what_was_done_had_waited(bench: Bench) -> None:
-    bench.desk.grant((0, 1), 1)
-    bench.turns(2)
-    bench.send(0, 3)
-    bench.clock.advance(0.7)
-    bench.turns(1)
-    assert bench.worker.report.backlog_s["calm"] == pytest.approx(0.76, abs=1e-3)
-    assert bench.worker.report.backlog_s["hot"] == 0.0
-    bench.turns(30)
-    assert bench.worker.report.backlog_s == {"hot": 0.0, "calm": 0.0}
-
-
-def test_a_late_worker_lets_calm_venues_wait_and_no_longer_than_it_may() -> None:
-    bench = Bench()
-    bench.worker.config = replace(bench.worker.config, late_ns=1, linger_ns=300_000_000)
-    bench.desk.grant((0, 1), 1)
-    bench.turns(3)
-    bench.send(0, 1, hot=(1,))
-    bench.turns(1)
-    assert bench.worker.report.offsets == {"a": {0: 1, 1: 1}}
-    bench.send(1, 2)
-    bench.turns(3)
-    assert bench.worker.report.offsets == {"a": {0: 1, 1: 1}}
-    bench.turns(4)
-    assert bench.worker.report.offsets == {"a": {0: 2, 1: 2}}
