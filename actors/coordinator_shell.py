@@ -19,7 +19,7 @@ from cluster.eventlog.open import open_log
 from cluster.metrics import Metrics
 from cluster.names import RAY_NAMESPACE, worker_actor
 from cluster.placement import FLOW_SLOT
-from cluster.settings import Settings
+from cluster.settings import Settings, played_faster
 from models.policies.assignment import AssignmentConfig
 from models.policies.ownership import Assignment, WorkerReport
 from models.policies.pool import PoolConfig
@@ -148,13 +148,4 @@ def coordinator_config(
         pool=pool, prewarm=prewarm, thin=thin, unhurried=played_faster(tree),
         assignment=AssignmentConfig(even=fixed > 1),
         venues=tuple(venue.id for venue in tree.venues),
-    )
-
-
-def played_faster(tree: Settings) -> frozenset[str]:
-    """Venues whose source is played at another speed than that of a match. The pool is not late
-    with these: they come as fast as they can be taken."""
-    return frozenset(
-        venue.id for venue in tree.venues
-        if any(getattr(source, "speed", 1.0) != 1.0 for source in venue.sources)
     )

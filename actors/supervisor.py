@@ -33,13 +33,15 @@ Probe = Callable[[], tuple[Health, dict[str, Any]]]
 
 @dataclass(frozen=True, slots=True)
 class SupervisorConfig:
-    """Times in ns; `lag_records`: a pool that is at its largest and further behind is reported."""
+    """Times in ns; `lag_records`: a pool that is at its largest and further behind is reported;
+    `unhurried`: venues whose edges are left as they are (`played_faster`)."""
 
     probe_ns: int = 1_000_000_000
     discover_ns: int = 1_000_000_000
     lag_records: int = 300
     alarm: AlarmConfig = field(default_factory=AlarmConfig)
     care: CareConfig = field(default_factory=CareConfig)
+    unhurried: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,9 @@ class Supervisor:
         self._outbox = Outbox(ports.log, ports.clock_ns)
         self._stream = Stream(f"supervisor/{incarnation}")
         writer = OrderWriter(ports.log, STREAM)
-        self.orders = DeviceOrders(writer, self.decisions, self.config.care)
+        self.orders = DeviceOrders(
+            writer, self.decisions, self.config.care, self.config.unhurried
+        )
         self._watches: dict[str, HealthWatch] = {}
         self._answers: list[Prediction] = []
         self._roster_at: dict[str, int] = {}

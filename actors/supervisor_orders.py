@@ -19,11 +19,13 @@ WAITING: Final = 256
 
 
 class DeviceOrders:
-    """Of all venues."""
+    """Of all venues but those in `unhurried`, whose edges are left as they are."""
 
     def __init__(
-        self, writer: OrderWriter, decisions: DecisionLog, config: CareConfig | None = None
+        self, writer: OrderWriter, decisions: DecisionLog, config: CareConfig | None = None,
+        unhurried: frozenset[str] = frozenset(),
     ) -> None:
+        self._unhurried = unhurried
         self._writer, self._decisions, self._config = writer, decisions, config
         self._care: dict[str, DeviceCare] = {}
         self._waiting: deque[tuple[str, Order]] = deque()
@@ -31,12 +33,16 @@ class DeviceOrders:
 
     def watch(self, roster: Roster) -> None:
         """Begin with a venue's match. Raises LogError."""
+        if roster.venue_id in self._unhurried:
+            return
         care = DeviceCare(roster, self._config)
         care.recall(self._writer.newest(roster.venue_id))
         self._care[roster.venue_id] = care
 
     def predicted(self, venue_id: str, device_id: str, t_ns: int, p_fail: float) -> None:
         """A prediction about a device."""
+        if venue_id in self._unhurried:
+            return
         detail = {"p_fail": round(p_fail, 4)}
         self._carry_out(
             venue_id, self._care[venue_id].predicted(device_id, t_ns, p_fail), detail
@@ -44,6 +50,8 @@ class DeviceOrders:
 
     def unlike_itself(self, venue_id: str, device: Device, t_ns: int, sign: str) -> None:
         """An anomaly of a sensor of a device."""
+        if venue_id in self._unhurried:
+            return
         care = self._care[venue_id].unlike_itself(device.device_id, t_ns, sign, device.kind)
         self._carry_out(venue_id, care, {"sign": sign, "kind": str(device.kind)})
 

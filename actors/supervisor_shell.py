@@ -12,12 +12,12 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from actors.net_client import NetClient, served_nets
-from actors.supervisor import Probe, Supervisor, SupervisorPorts
+from actors.supervisor import Probe, Supervisor, SupervisorConfig, SupervisorPorts
 from cluster.clock import SteadyClock
 from cluster.eventlog.open import open_log
 from cluster.lean_arrow import spare_pandas
 from cluster.names import COORDINATOR, RAY_NAMESPACE, TWIN_STORE, stadium_actor
-from cluster.settings import Settings
+from cluster.settings import Settings, played_faster
 from models.edge.effects import decode_health
 from models.nets.tracker import FailureTracker
 from models.policies.supervision import Health
@@ -82,7 +82,8 @@ class SupervisorShell:
             self._log, self._nets, lambda: probes, self._restart, FailureTracker, decode_health,
             clock_ns,
         )
-        self.supervisor = Supervisor(time.time_ns(), ports)
+        config = SupervisorConfig(unhurried=played_faster(tree))
+        self.supervisor = Supervisor(time.time_ns(), ports, config)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="supervisor", daemon=True)
         if autostart:

@@ -377,3 +377,12 @@ def _explain(error: ValidationError) -> str:
             shown = "" if isinstance(got, Mapping) else f" (got {str(got)[:80]!r})"
             lines.append(f"{key}: {problem['msg'].removeprefix('Value error, ')}{shown}")
     return "; ".join(lines)
+
+
+def played_faster(tree: Settings) -> frozenset[str]:
+    """Venues whose source is played at another speed than that of a match. They come as fast as
+    they can be taken, and the same each time: nobody orders their edges to do anything else."""
+    return frozenset(
+        venue.id for venue in tree.venues
+        if any(getattr(source, "speed", 1.0) != 1.0 for source in venue.sources)
+    )

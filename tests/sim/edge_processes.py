@@ -221,7 +221,11 @@ class SupervisorProcess(Process):
             self.log(), NetClient(None, clock_ns), self._probes, world.restart, FailureTracker,
             decode_health, clock_ns,
         )
-        config = SupervisorConfig(probe_ns=200_000_000, discover_ns=200_000_000)
+        # What a recording becomes is compared with a run in which nothing was ordered.
+        unhurried = frozenset(self.world.shapes if self.world.PLAYED else ())
+        config = SupervisorConfig(
+            probe_ns=200_000_000, discover_ns=200_000_000, unhurried=unhurried
+        )
         policy = SupervisionPolicy(SUPERVISION)
         self.supervisor = Supervisor(life, ports, config, policy)
 
