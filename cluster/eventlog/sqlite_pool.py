@@ -6,8 +6,9 @@ Owns how a connection is opened (durability, permissions, salvage), not what is 
 import os
 import sqlite3
 import threading
+import time
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
@@ -16,6 +17,8 @@ BUSY_TIMEOUT_S: Final = 10.0
 CHECKPOINT_BYTES: Final = 4 << 20
 PAGE_BYTES: Final = 4096
 MAX_IDLE: Final = 48
+IDLE_S: Final = 60.0
+"""A file that nobody has asked for so long is closed: a log leaves its older segments behind."""
 
 Key = tuple[str, str]
 
@@ -26,8 +29,11 @@ class ConnectionPool:
     Thread-safe; belongs to the process that made it.
     """
 
-    def __init__(self, max_idle: int = MAX_IDLE) -> None:
-        self._max_idle = max_idle
+    def __init__(
+        self, max_idle: int = MAX_IDLE, clock_s: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._max_idle, self._clock_s = max_idle, clock_s
+        self._used_s: dict[Key, float] = {}
         self._lock = threading.Lock()
         self._idle: OrderedDict[Key, list[sqlite3.Connection]] = OrderedDict()
         self._count = 0
@@ -50,6 +56,8 @@ class ConnectionPool:
         with self._lock:
             gone = [key for key in self._idle if key[0] == str(path)]
             closing = [c for key in gone for c in self._idle.pop(key)]
+            for key in gone:
+                del self._used_s[key]
             self._count -= len(closing)
         _close(closing)
 
@@ -58,6 +66,7 @@ class ConnectionPool:
         with self._lock:
             closing = [c for kept in self._idle.values() for c in kept]
             self._idle.clear()
+            self._used_s.clear()
             self._count = 0
             self._generation += 1
         _close(closing)
@@ -70,7 +79,7 @@ class ConnectionPool:
                 self._count -= 1
                 connection = kept.pop()
                 if not kept:
-                    del self._idle[key]
+                    del self._idle[key], self._used_s[key]
                 return connection, generation
         return open_database(Path(key[0]), key[1]), generation
 
@@ -82,14 +91,24 @@ class ConnectionPool:
             else:
                 self._idle.setdefault(key, []).append(connection)
                 self._idle.move_to_end(key)
+                self._used_s[key] = self._clock_s()
                 self._count += 1
-            while self._count > self._max_idle:
-                oldest, kept = next(iter(self._idle.items()))
-                closing.append(kept.pop(0))
-                self._count -= 1
-                if not kept:
-                    del self._idle[oldest]
+            closing += self._surplus()
         _close(closing)
+
+    def _surplus(self) -> list[sqlite3.Connection]:
+        """Take out what is too much or has not been asked for, the longest unused first."""
+        closing: list[sqlite3.Connection] = []
+        since_s = self._clock_s() - IDLE_S
+        while self._idle:
+            oldest, kept = next(iter(self._idle.items()))
+            if self._count <= self._max_idle and self._used_s[oldest] >= since_s:
+                break
+            closing.append(kept.pop(0))
+            self._count -= 1
+            if not kept:
+                del self._idle[oldest], self._used_s[oldest]
+        return closing
 
 
 def open_database(path: Path, role: str) -> sqlite3.Connection:
