@@ -32,5 +32,5 @@ def test_a_session_of_one_machine_has_the_tuned_settings_and_no_quick_node_check
     assert {name.split("-")[0] for name in asked["environ"]} == {"gcs_server", "raylet"}
     for told in asked["environ"].values():
         assert TUNED.items() <= told.items()
-        assert not told.keys() & TUNED_NODES.keys()
+        assert not told.items() & TUNED_NODES.items()
         assert told["RAY_AUTH_MODE"] == "token"
