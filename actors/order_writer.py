@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import Final
 
 from cluster.eventlog.port import EventLog, Record
+from cluster.eventlog.scan import records_now
 from cluster.names import orders_topic
 from models.errors import SchemaError
 from models.telemetry.orders import Order, decode_order, encode_order
@@ -59,19 +60,12 @@ class OrderWriter:
         """Orders of this stream among the newest `REMEMBERED` records of the venue, oldest first.
         Raises LogError."""
         topic = orders_topic(venue_id)
-        info = self._log.describe(topic)
-        offset = max(info.begin, info.end - REMEMBERED)
         found: list[Order] = []
-        while offset < info.end:
-            stored = self._log.read(topic, offset)
-            if not stored:
-                break
-            for one in stored:
-                # What cannot be read nobody can follow; its reader counts it.
-                with suppress(SchemaError):
-                    if one.record.stream == self.stream:
-                        found.append(decode_order(one.record.payload))
-            offset = stored[-1].offset + 1
+        for one in records_now(self._log, topic, self._log.describe(topic).end - REMEMBERED):
+            # What cannot be read nobody can follow; its reader counts it.
+            with suppress(SchemaError):
+                if one.record.stream == self.stream:
+                    found.append(decode_order(one.record.payload))
         return found
 
     def _take_over(self, venue_id: str, topic: str) -> None:

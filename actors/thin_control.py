@@ -7,12 +7,14 @@ that its predecessor ordered.
 """
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Final
 
 from actors.coordinator_view import PoolView
 from actors.decisions import DecisionLog
 from actors.order_writer import OrderWriter
 from cluster.eventlog.port import EventLog
+from cluster.eventlog.scan import records_now
 from cluster.names import orders_topic
 from models.errors import SchemaError
 from models.policies.ownership import VenueEntry, WorkerReport
@@ -105,21 +107,12 @@ class ThinControl:
 
     def _last_level(self, venue: str, match_id: str) -> int:
         """The level that coordinators before this one have ordered last. Raises LogError."""
-        topic, level = orders_topic(venue), 0
-        info = self._log.describe(topic)
-        at = info.begin
-        while at < info.end:
-            stored = self._log.read(topic, at)
-            if not stored:
-                break
-            for one in stored:
-                try:
-                    order = decode_order(one.record.payload)
-                except SchemaError:
-                    continue
+        level = 0
+        for stored in records_now(self._log, orders_topic(venue)):
+            with suppress(SchemaError):
+                order = decode_order(stored.record.payload)
                 if order.verb == OrderVerb.THIN and order.match_id == match_id:
                     level = order.level
-            at = stored[-1].offset + 1
         return level
 
     def _send(

@@ -181,9 +181,9 @@ class PoolPolicy:
         if not signals.capacity_per_s or not signals.ready:
             return 0
         rate = signals.forecast_per_s if need == ScaleReason.FORECAST else signals.arrival_per_s
-        each = max(signals.capacity_per_s / signals.ready, _LEAST_RATE)
-        wanted = rate * self.config.headroom / (each * self.config.busy_high)
-        return math.ceil(min(wanted, self.config.max_workers))
+        each = each_per_s(signals.capacity_per_s, signals.ready)
+        config = self.config
+        return workers_for(rate, each, config.headroom, config.busy_high, config.max_workers)
 
     def _gained_nothing(self, signals: PoolSignals) -> bool:
         """Whether the last growth brought no more throughput: then the machine is the bound."""
@@ -234,3 +234,16 @@ class PoolPolicy:
     def _step(self, now_ns: int) -> None:
         self._stepped_ns = now_ns
         self._need_since_ns = self._idle_since_ns = None
+
+
+def each_per_s(capacity_per_s: float, ready: int) -> float:
+    """What one of `ready` workers gets through, never 0."""
+    return max(capacity_per_s / ready, _LEAST_RATE)
+
+
+def workers_for(
+    rate_per_s: float, each_per_s: float, headroom: float, busy_high: float, most: int
+) -> int:
+    """Workers that a rate asks for, if each is to be busy for `busy_high` of its time at the most
+    and some room is left."""
+    return math.ceil(min(rate_per_s * headroom / (each_per_s * busy_high), most))

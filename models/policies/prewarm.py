@@ -6,12 +6,10 @@ is withdrawn once the workers are there, for they keep their nodes themselves, o
 called for it for a while: it holds nodes that are idle. Pure; rates are flow-records per second.
 """
 
-import math
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
 
-_LEAST_RATE: Final = 1e-3
+from models.policies.pool import each_per_s, workers_for
 
 
 class PrewarmReason(StrEnum):
@@ -79,7 +77,7 @@ class PrewarmPolicy:
     def decide(self, signals: PrewarmSignals) -> Prewarm:
         """The wish that holds from now on, with the reason."""
         if signals.capacity_per_s > 0 and signals.ready:
-            self._each_per_s = max(signals.capacity_per_s / signals.ready, _LEAST_RATE)
+            self._each_per_s = each_per_s(signals.capacity_per_s, signals.ready)
         if not self.config.node_start_s:
             return Prewarm(0, PrewarmReason.OVER)
         workers, reason = self._cause(signals)
@@ -101,9 +99,10 @@ class PrewarmPolicy:
         config, by_timetable = self.config, 0
         # A load that is here already is the pool's to follow, with workers.
         if self._each_per_s and signals.rise_per_s > 0:
-            rate = (signals.arrival_per_s + signals.rise_per_s) * config.headroom
-            each = self._each_per_s * config.busy_high
-            by_timetable = math.ceil(min(rate / each, config.max_workers))
+            by_timetable = workers_for(
+                signals.arrival_per_s + signals.rise_per_s, self._each_per_s, config.headroom,
+                config.busy_high, config.max_workers,
+            )
         if signals.grown_to >= by_timetable:
             return min(signals.grown_to, config.max_workers), PrewarmReason.FORECAST
         return by_timetable, PrewarmReason.TIMETABLE

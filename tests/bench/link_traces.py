@@ -1,20 +1,19 @@
 """The recording `net_cellular` as rates: bytes per second, one value a second, per trace."""
 
-import os
 from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.local_data import data_folder
+
 PACKET_BYTES = 1_500
 LEAST_S = 120
 
 
 def folder() -> Path:
     """Where it is. Raises SystemExit where it is not."""
-    data = Path(os.environ.get("TOUCHLINE_TEST_DATA", ROOT.parent / "shared" / "data"))
-    found = data / "net_cellular"
+    found = data_folder() / "net_cellular"
     if not found.is_dir():
         raise SystemExit(f"no recording at {found}; set TOUCHLINE_TEST_DATA")
     return found

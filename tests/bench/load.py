@@ -23,6 +23,7 @@ from typing import Any
 from jobs.warmup import warm_up
 from tests.bench.load_model import model_text
 from tests.bench.load_table import table_text
+from tests.bench.machine import machine
 from tests.bench.recordings import FAMILIES, Family, recording
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -74,15 +75,6 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
                 counts = [int(word) for word in options.venues.split(",") if word]
                 result["families"][name] = bench.run(most, counts, options.flame)
     return result
-
-
-def machine() -> dict[str, Any]:
-    """What it was measured on."""
-    return {
-        "cores": len(os.sched_getaffinity(0)),
-        "memory_mb": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 20,
-        "python": sys.version.split()[0], "load_before": os.getloadavg()[0],
-    }
 
 
 class FamilyBench:

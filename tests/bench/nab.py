@@ -6,10 +6,8 @@ detector's settings and threshold on half of the series and judges them on the o
 
 import argparse
 import itertools
-import os
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -26,8 +24,8 @@ from tests.bench.nab_score import (
     load_series,
     normalised,
 )
+from tests.local_data import data_folder
 
-ROOT = Path(__file__).resolve().parents[2]
 WINDOWS: Final = (50, 100, 288, 576)
 GRID: Final[dict[str, tuple[Any, ...]]] = {
     "half_life": (1000.0, 2000.0, 4000.0), "short": (20.0, 40.0), "rise": (0.5, 0.75, 1.0),
@@ -124,8 +122,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--split", action="store_true", help="chosen on half, judged on half")
     options = parser.parse_args(argv)
-    data = Path(os.environ.get("TOUCHLINE_TEST_DATA", ROOT.parent / "shared" / "data"))
-    corpus = load_series(data / "anomaly_nab")
+    corpus = load_series(data_folder() / "anomaly_nab")
     print("\n".join(split(corpus) if options.split else table(corpus)))
     return 0
 

@@ -7,8 +7,6 @@ under one second. Every figure is of this run, on the machine that is named in i
 
 import argparse
 import json
-import os
-import platform
 import subprocess
 import sys
 import tempfile
@@ -17,6 +15,7 @@ from typing import Any
 
 from jobs.warmup import warm_up
 from tests.bench.kernels import measure
+from tests.bench.machine import machine
 
 ROOT = Path(__file__).resolve().parents[2]
 P99_LIMIT_MS = 1000.0
@@ -36,14 +35,6 @@ def main(argv: list[str] | None = None) -> int:
             result[name] = part(options.quick)
     print(json.dumps(result, indent=1))
     return 0
-
-
-def machine() -> dict[str, Any]:
-    """What the figures were measured on."""
-    return {
-        "cores": len(os.sched_getaffinity(0)), "python": platform.python_version(),
-        "processor": platform.machine(), "load_before": os.getloadavg()[0],
-    }
 
 
 def kernels(quick: bool) -> dict[str, Any]:

@@ -117,3 +117,16 @@ def telemetry(log: Any) -> list[tuple[str, int, dict[str, Any], bytes]]:
         body = stored.record.payload[offset:]
         made.append((stored.record.stream, stored.record.seq, header, body))
     return made
+
+
+def kill_at(log: FaultyLog, call: int, after: bool) -> None:
+    """Die at the n-th call of the log, before it or after it."""
+
+    def die(count: int, topic: str) -> None:
+        if count == call:
+            raise Killed
+
+    if after:
+        log.after = die
+    else:
+        log.fault = die

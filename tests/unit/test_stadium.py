@@ -16,9 +16,9 @@ from models.telemetry.roster import Roster
 from tests.unit import source_world as world
 from tests.unit.stadium_world import (
     VENUE,
-    FaultyLog,
     Killed,
     Wall,
+    kill_at,
     live,
     no_space,
     opened,
@@ -61,17 +61,6 @@ def test_a_match_ends_with_a_final_record_and_every_row_accounted_for(
     (source, _) = stats["sources"]
     assert source["cursor"] == source["total"] == 80
     assert sum(stats["latency"]["edge"]["counts"]) == len(stream)
-
-
-def kill_at(log: FaultyLog, call: int, after: bool) -> None:
-    def die(count: int, topic: str) -> None:
-        if count == call:
-            raise Killed
-
-    if after:
-        log.after = die
-    else:
-        log.fault = die
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])

@@ -26,9 +26,9 @@ from tests.unit import source_world as world
 from tests.unit.fakes_log import Clock, FakeLog
 from tests.unit.stadium_world import (
     VENUE,
-    FaultyLog,
     Killed,
     Wall,
+    kill_at,
     live,
     opened,
     play,
@@ -112,17 +112,6 @@ def test_an_order_changes_what_goes_on_and_is_visible(tmp_path: Path) -> None:
             merged[False] += int((~flagged).sum())
     assert merged[False] == 0
     assert merged[True] > 0
-
-
-def kill_at(log: FaultyLog, call: int, after: bool) -> None:
-    def die(count: int, topic: str) -> None:
-        if count == call:
-            raise Killed
-
-    if after:
-        log.after = die
-    else:
-        log.fault = die
 
 
 @pytest.fixture(scope="module")
