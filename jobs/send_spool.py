@@ -10,7 +10,6 @@ from typing import Final
 
 from actors.sources.simulator import joined
 from jobs.send_ways import Blocks
-from models.telemetry.decoded import ROW_BYTES
 
 SPOOL_BYTES: Final = 256 << 20
 PACK_SLICES: Final = 10
@@ -32,7 +31,7 @@ class Slice:
     @property
     def size_bytes(self) -> int:
         """In memory."""
-        return sum(b.values.nbytes + ROW_BYTES * len(b) for b in self.blocks.values())
+        return sum(block.size_bytes for block in self.blocks.values())
 
 
 class Spool:

@@ -7,6 +7,7 @@ that never jumps. `forecast` False leaves the backlog as the only signal.
 import math
 from typing import Final
 
+from models.policies.fading import FadingMean
 from models.policies.link_forecast import LinkConfig, LinkForecast
 from models.policies.link_meter import Carried, LinkMeter
 from models.policies.link_policy import (
@@ -35,16 +36,14 @@ class LinkPilot:
         self._policy = LinkPolicy(policy)
         self._meter, self._forecast, self._ahead = LinkMeter(), LinkForecast(link), forecast
         self._row_bytes = PLAIN_ROW_BYTES
-        self._rows_s, self._seconds = 0.0, 0.0
+        self._rows_s = FadingMean()
         self.decisions: dict[str, int] = {}
 
     def came(self, rows: int, span_s: float) -> None:
         """`rows` that took `span_s` to come are to be sent."""
         if span_s <= 0:
             return
-        self._seconds += span_s
-        share = max(1.0 - math.exp(-span_s / _FADING_S), span_s / self._seconds)
-        self._rows_s += share * (rows / span_s - self._rows_s)
+        self._rows_s.add(rows / span_s, span_s, _FADING_S)
 
     def carried(self, what: Carried, rows: int, plain_bytes: int) -> None:
         """A body of `rows`, `plain_bytes` long when plain, was under way; one that did not arrive
@@ -60,7 +59,7 @@ class LinkPilot:
         low = self._forecast.quantile(LOW) if known else None
         if not self._ahead:
             low = math.inf  # nothing but a backlog tells that the link is narrow
-        return LinkSignals(now_ns, backlog_s, low, self._rows_s * self._row_bytes)
+        return LinkSignals(now_ns, backlog_s, low, self._rows_s.value * self._row_bytes)
 
     def decide(self, now_ns: int, backlog_s: float) -> Choice:
         """The body to send now; a change is counted."""

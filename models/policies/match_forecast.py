@@ -6,11 +6,12 @@ and off sends, as fading means, shared by all venues until a venue has shown its
 are flow-records per second, times ns.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
+
+from models.policies.fading import FadingMean
 
 MOST_VENUES: Final = 1024
 
@@ -38,27 +39,14 @@ class MatchConfig:
         assert min(self.lead_s, self.settle_s) >= 0, self
 
 
-@dataclass(slots=True)
-class _Mean:
-    """A fading mean, and the seconds behind it."""
-
-    value: float = 0.0
-    seconds: float = 0.0
-
-    def add(self, value: float, step_s: float, fading_s: float) -> None:
-        self.seconds += step_s
-        share = max(1.0 - math.exp(-step_s / fading_s), step_s / self.seconds)
-        self.value += share * (value - self.value)
-
-
 class MatchForecast:
     """`schedule` each venue, `observe` in time order, then `change`."""
 
     def __init__(self, config: MatchConfig | None = None) -> None:
         self.config = config or MatchConfig()
         self._periods: dict[str, list[tuple[int, int]]] = {}
-        self._own: dict[tuple[str, Phase], _Mean] = {}
-        self._shared: dict[Phase, _Mean] = {}
+        self._own: dict[tuple[str, Phase], FadingMean] = {}
+        self._shared: dict[Phase, FadingMean] = {}
         self._now_ns: int | None = None
 
     def schedule(self, venue: str, periods: Sequence[tuple[int, int]]) -> None:
@@ -90,8 +78,8 @@ class MatchForecast:
             if phase is None or self.phase(venue, settled_ns) != phase:
                 continue
             for mean in (
-                self._own.setdefault((venue, phase), _Mean()),
-                self._shared.setdefault(phase, _Mean()),
+                self._own.setdefault((venue, phase), FadingMean()),
+                self._shared.setdefault(phase, FadingMean()),
             ):
                 mean.add(rate, step_s, self.config.fading_s)
 

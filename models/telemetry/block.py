@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 
 from models.telemetry.kinds import KINDS, Kind
 
+ROW_BYTES = 32
+"""Of a row's columns other than its values."""
+
 
 @dataclass(frozen=True, slots=True)
 class SampleBlock:
@@ -43,6 +46,11 @@ class SampleBlock:
 
     def __len__(self) -> int:
         return int(self.device.shape[0])
+
+    @property
+    def size_bytes(self) -> int:
+        """What the rows take in memory."""
+        return self.values.nbytes + ROW_BYTES * len(self)
 
     def take(self, rows: NDArray[np.intp] | NDArray[np.bool_] | slice) -> "SampleBlock":
         """The rows selected by an index array, a mask or a slice, in that order."""

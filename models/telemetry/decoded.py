@@ -14,8 +14,6 @@ from models.telemetry.reasons import Reason
 MAX_PAYLOAD_BYTES = 64 << 20
 MAX_REFUSALS = 1024
 KEPT_BYTES = 4096
-ROW_BYTES = 32
-"""Of a row's columns other than its values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +59,7 @@ class Decoded:
     @property
     def size_bytes(self) -> int:
         """What the rows take in memory."""
-        return sum(block.values.nbytes + ROW_BYTES * len(block) for block in self.blocks.values())
+        return sum(block.size_bytes for block in self.blocks.values())
 
 
 def refusal(

@@ -20,14 +20,12 @@ from numpy.typing import NDArray
 from models.errors import SchemaError
 from models.telemetry.arrow import first_block, kind_of, schema_of
 from models.telemetry.block import SampleBlock
-from models.telemetry.ipc_tables import batch_at, field_at, message_at
+from models.telemetry.ipc_tables import DICTIONARY, RECORDS, batch_at, field_at, message_at
 from models.telemetry.kinds import KINDS, Kind
 
 MOST_LAYOUTS: Final = 64
 MOST_PLANS: Final = 8192
 FIXED: Final = (np.int32, np.uint32, np.uint32, np.int64, np.int64, np.uint32)
-_DICTIONARY: Final = 2
-_RECORDS: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +72,7 @@ class StreamReader:
             prefix = self._last.get(kind, b"")
             if not prefix or not stream.startswith(prefix):
                 names = message_at(stream, message_at(stream, 0).end)
-                if names.header_type != _DICTIONARY:
+                if names.header_type != DICTIONARY:
                     return None
                 prefix = self._last[kind] = stream[: names.end]
             layout = self._layout(prefix)
@@ -134,7 +132,7 @@ def _plan(metadata: bytes, channels: int) -> _Plan | None:
     if mark != 0xFFFFFFFF or size != len(metadata) - 8:
         return None
     sort, header, length = (field_at(metadata, 8 + at, n) for n in (1, 2, 3))
-    if sort is None or header is None or length is None or metadata[sort] != _RECORDS:
+    if sort is None or header is None or length is None or metadata[sort] != RECORDS:
         return None
     (body_bytes,) = struct.unpack_from("<q", metadata, length)
     table = header + struct.unpack_from("<I", metadata, header)[0]

@@ -6,15 +6,11 @@ little-endian, -1 where the rest is not compressed.
 """
 
 import struct
-from typing import Final
 
 import pyarrow as pa
 
 from models.errors import SchemaError
-from models.telemetry.ipc_tables import field_at, pairs_at
-
-_DICTIONARY: Final = 2
-_RECORDS: Final = 3
+from models.telemetry.ipc_tables import DICTIONARY, RECORDS, field_at, pairs_at
 
 
 def unpacked_bytes(payload: bytes, bound: int) -> int:
@@ -63,10 +59,10 @@ def _packed(metadata: bytes) -> list[tuple[int, int]]:
     """(offset, bytes) of the buffers of a compressed batch; nothing where it is not compressed."""
     (table,) = struct.unpack_from("<I", metadata, 0)
     sort, header = (field_at(metadata, table, n) for n in (1, 2))
-    if sort is None or header is None or metadata[sort] not in (_DICTIONARY, _RECORDS):
+    if sort is None or header is None or metadata[sort] not in (DICTIONARY, RECORDS):
         return []
     batch = header + struct.unpack_from("<I", metadata, header)[0]
-    if metadata[sort] == _DICTIONARY:
+    if metadata[sort] == DICTIONARY:
         data = field_at(metadata, batch, 1)
         if data is None:
             return []

@@ -14,11 +14,10 @@ from typing import Final
 
 import pyarrow as pa
 
-from models.telemetry.ipc_tables import field_at, message_at
+from models.telemetry.ipc_tables import RECORDS, field_at, message_at
 
 ALIGN: Final = 8
 END: Final = b"\xff\xff\xff\xff\x00\x00\x00\x00"
-_RECORDS: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +56,7 @@ def mould_of(stream: bytes) -> Mould:
     """The mould that a stream of one batch with rows is. Raises struct.error, IndexError,
     ValueError where it is none."""
     found = message_at(stream, begin := 0)
-    while found.header_type != _RECORDS:
+    while found.header_type != RECORDS:
         found = message_at(stream, begin := found.end)
     message = stream[begin : found.body]
     batch = found.header - begin

@@ -6,6 +6,11 @@ raises struct.error, IndexError or ValueError on bytes that are not what it read
 
 import struct
 from dataclasses import dataclass
+from typing import Final
+
+DICTIONARY: Final = 2
+RECORDS: Final = 3
+"""Kinds of message (`Message.header_type`)."""
 
 
 @dataclass(frozen=True, slots=True)
