@@ -146,6 +146,6 @@ def coordinator_config(
     )
     return CoordinatorConfig(
         pool=pool, prewarm=prewarm, thin=thin, unhurried=played_faster(tree),
-        assignment=AssignmentConfig(even=fixed > 1),
+        assignment=AssignmentConfig.beside(told.busy_high, even=fixed > 1),
         venues=tuple(venue.id for venue in tree.venues),
     )

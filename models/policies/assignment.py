@@ -15,6 +15,8 @@ from typing import Final
 
 _UNKNOWN_COST: Final = 0.01
 _LEAST_COST: Final = 0.001
+_HIGH_SHARE: Final = 0.80 / 0.85
+_LOW_SHARE: Final = 0.60 / 0.85
 
 Flow = tuple[str, int]
 """(venue id, subject row)."""
@@ -45,6 +47,15 @@ class AssignmentConfig:
     low: float = 0.60
     hot_weight: float = 3.0
     max_moves: int = 64
+
+    def __post_init__(self) -> None:
+        assert 0 < self.low < self.high, self
+
+    @staticmethod
+    def beside(busy_high: float, even: bool = False) -> "AssignmentConfig":
+        """For a pool that grows when its workers are busier than `busy_high`: flows move a little
+        earlier, so that it need not grow for one worker, and whoever it grows by gets some."""
+        return AssignmentConfig(even, _HIGH_SHARE * busy_high, _LOW_SHARE * busy_high)
 
 
 @dataclass(frozen=True, slots=True)

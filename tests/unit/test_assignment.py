@@ -5,6 +5,8 @@ import random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from actors.coordinator_shell import coordinator_config
+from cluster.settings import load_settings
 from models.policies.assignment import (
     AssignmentConfig,
     FlowInfo,
@@ -75,6 +77,21 @@ def test_the_hot_flows_of_a_single_loaded_venue_move_to_free_capacity() -> None:
     assert moved[:2] == [3, 7]
     assert all(move.reason == MoveReason.SPREAD_HOT for move in moves)
     assert 10 - len(moved) >= 4
+
+
+def test_a_pool_that_grows_sooner_shares_sooner() -> None:
+    flows, pool = venue("a", 10, owner=0), workers(0.5, 0.0)
+    assert plan_moves(flows, pool, AssignmentConfig.beside(0.85), rebalance=True) == []
+    moves = plan_moves(flows, pool, AssignmentConfig.beside(0.2), rebalance=True)
+    assert {(move.target, move.reason) for move in moves} == {(1, MoveReason.SPREAD_HOT)}
+    assert 0 < len(moves) * 0.05 <= 0.2
+
+
+def test_the_pool_shares_by_the_share_of_time_at_which_it_grows() -> None:
+    assert coordinator_config(load_settings(None, {}, environ={})).assignment == CONFIG
+    tree = load_settings(None, {"pool.busy_high": 0.2, "pool.busy_low": 0.1}, environ={})
+    found = coordinator_config(tree).assignment
+    assert found.low < found.high < 0.2
 
 
 def test_nothing_moves_when_all_are_full() -> None:
