@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -32,7 +33,7 @@ from cluster.settings import Settings
 from cluster.snapshots import SnapshotStore
 from cluster.storage import open_storage
 from models.errors import LogError
-from models.flows.kernel import FlowKernel
+from models.flows.kernel import FlowKernel, KeptOutputs
 from models.policies.ownership import Assignment, WorkerReport
 
 BEAT_S: Final = 0.5
@@ -106,7 +107,7 @@ class WorkerShell:
         self._log = open_log(tree.log.url, tree.log.segment_bytes)
         ports = WorkerPorts(
             self._log, snapshot_store(tree), coordinator or RayCoordinator(), self._nets,
-            FlowKernel, clock_ns,
+            partial(FlowKernel, kept=KeptOutputs()), clock_ns,
         )
         config = WorkerConfig(snapshot_ns=int(tree.pool.snapshot_s * 1e9))
         self.worker = Worker(worker_id, _life(self._log, worker_id), ports, config)

@@ -14,6 +14,13 @@ from numpy.typing import NDArray
 
 def frozen(array: NDArray[Any], dtype: Any = None) -> NDArray[Any]:
     """A C-contiguous read-only view of `array` (a copy only where layout or dtype demand it)."""
-    view = np.ascontiguousarray(array, dtype=dtype).view()
-    view.flags.writeable = False
-    return view
+    flags = array.flags
+    if not flags.writeable and flags.c_contiguous and (dtype is None or array.dtype == dtype):
+        return array
+    return sealed(np.ascontiguousarray(array, dtype=dtype).view())
+
+
+def sealed(array: NDArray[Any]) -> NDArray[Any]:
+    """`array` itself, contiguous and nobody else's, which nobody writes from now on."""
+    array.flags.writeable = False
+    return array

@@ -14,7 +14,8 @@ from models.edge.tables import KIND_LIST
 from models.errors import OffsetError
 from models.events.envelope import Event, to_cloudevent
 from models.flows.layout import BALL_COLUMNS, PERSON_COLUMNS
-from models.flows.states import StateRows, encode_states, is_whole
+from models.flows.state_columns import is_whole
+from models.flows.states import StateRows, encode_states
 from models.readmodel_input import PREDICTION_TYPE, STATES_TYPE
 from models.telemetry.kinds import Kind
 from models.telemetry.roster import Device, Period, Role, Roster, Subject

@@ -12,7 +12,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from models.columns import frozen
+from models.columns import frozen, sealed
 from models.flows.subjects import DeviceMap
 from models.flows.tables import (
     GIVEN_WIDTH,
@@ -115,15 +115,14 @@ def table_of(
     blocks = [record.blocks[kind] for record in records if kind in record.blocks]
     if not blocks:
         return _nothing(len(names), subjects)
-    found = arrange(
-        frozen(_joined([b.device for b in blocks]), np.int32),
-        frozen(_joined([b.flags for b in blocks]), np.uint32),
-        frozen(_joined([b.t_event_ns for b in blocks]), np.int64),
-        frozen(_joined([b.values for b in blocks], 1), np.float32),
+    t_ns, values, device, begin = arrange(
+        _joined([b.device for b in blocks], np.int32),
+        _joined([b.flags for b in blocks], np.uint32),
+        _joined([b.t_event_ns for b in blocks], np.int64),
+        _joined([b.values for b in blocks], np.float32, 1),
         _channels(kind, names), subject_of, subjects, STUCK,
     )
-    t_ns, values, device, begin = found
-    return Table(frozen(t_ns), frozen(values), frozen(device), frozen(begin))
+    return Table(sealed(t_ns), sealed(values), sealed(device), sealed(begin))
 
 
 @lru_cache(maxsize=64)
@@ -134,14 +133,36 @@ def _nothing(channels: int, subjects: int) -> Table:
     )
 
 
-def _joined(parts: list[NDArray[Any]], axis: int = 0) -> NDArray[Any]:
-    return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=axis)
+def _joined(parts: list[NDArray[Any]], dtype: Any, axis: int = 0) -> NDArray[Any]:
+    if len(parts) == 1:
+        return frozen(parts[0], dtype)
+    whole = np.concatenate(parts, axis=axis)
+    return sealed(whole) if whole.dtype == dtype else frozen(whole, dtype)
 
 
-def _local_noise_m(residual_m: NDArray[np.float32], nlos_p: NDArray[np.float32]) -> NDArray[Any]:
-    r_m = np.clip(residual_m, LPS_M, LPS_MOST_M)
-    r_m = np.where(nlos_p > 0.5, r_m * NLOS_FACTOR, r_m)
-    return np.where(np.isnan(r_m), np.float32(LPS_M), r_m)
+@njit(cache=True)
+def _local_noise_m(
+    residual_m: NDArray[np.float32], nlos_p: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    r_m = np.empty(residual_m.shape[0], np.float32)
+    for n in range(residual_m.shape[0]):
+        r = residual_m[n]
+        if np.isnan(r):
+            r_m[n] = LPS_M
+        else:
+            r = min(max(r, np.float32(LPS_M)), np.float32(LPS_MOST_M))
+            r_m[n] = r * np.float32(NLOS_FACTOR) if nlos_p[n] > 0.5 else r
+    return r_m
+
+
+@njit(cache=True)
+def _rates_bpm(
+    hr_bpm: NDArray[np.float32], contact: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    rates = np.empty(hr_bpm.shape[0], np.float32)
+    for n in range(hr_bpm.shape[0]):
+        rates[n] = 0.0 if contact[n] < 0.5 else hr_bpm[n]
+    return rates
 
 
 def _distant_noise_m(hdop: NDArray[np.float32]) -> NDArray[Any]:
@@ -207,8 +228,7 @@ def hearts_of(
     """Heart rates; 0 (no rate) while the strap says that it has no contact."""
     table = table_of(records, Kind.HEART, _HEART, subject_of, subjects)
     hr_bpm, rr_ms, contact = table.values
-    rate = np.where(contact < 0.5, np.float32(0.0), hr_bpm)
-    return Hearts(table.t_ns, frozen(rate, np.float32), table.begin, rr_ms)
+    return Hearts(table.t_ns, sealed(_rates_bpm(hr_bpm, contact)), table.begin, rr_ms)
 
 
 def boots_of(

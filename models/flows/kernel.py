@@ -7,6 +7,7 @@ take one pass over the rows of a flow in order of time, so that cuts of the stre
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,10 +35,21 @@ KEPT_WINDOWS = 512
 """Output buffers of at most so many events and states, and windows, serve the next call again."""
 
 
+@dataclass(slots=True)
+class KeptOutputs:
+    """Output buffers for the next call of any kernel that has these: kernels that are called one
+    after the other share them, since new memory, and memory that was not touched lately, costs
+    more than what is written to it."""
+
+    last: Outputs | None = None
+
+
 class FlowKernel:
     """Twins of the subjects of one roster. State: about 23 kB per subject plus 24 B per pair."""
 
-    def __init__(self, roster: Roster, config: FlowConfig | None = None) -> None:
+    def __init__(
+        self, roster: Roster, config: FlowConfig | None = None, kept: KeptOutputs | None = None
+    ) -> None:
         """Raises ConfigError when the roster sets a threshold that cannot be used."""
         self.roster = roster
         self.config = config or FlowConfig()
@@ -55,7 +67,7 @@ class FlowKernel:
         self._twins = new_twins(self._count)
         self._cursor = np.zeros(self._count, np.int64)
         self._builder = EffectBuilder(roster, self.config, self._limits)
-        self._kept: Outputs | None = None
+        self._kept = kept or KeptOutputs()
         self.forget(np.arange(self._count, dtype=np.int32))
 
     def handle(
@@ -114,10 +126,10 @@ class FlowKernel:
         reset_rows(self._twins, np.asarray(subjects, np.int32), self._is_ball, self._params)
 
     def _fresh(self, records: Sequence[TelemetryRecord], flows: int) -> Outputs:
-        """Empty buffers for a call: those of an earlier one where they are large enough, since new
-        memory costs more than what is written to it."""
+        """Empty buffers for a call: those of an earlier one where they are large enough. Nothing
+        that `handle` returns lies in them."""
         events, states, windows, tired = self._room(records, flows, 1)
-        kept = self._kept
+        kept = self._kept.last
         if kept is not None:
             kept.n[:] = 0
             room = (kept.event_i, kept.state_i, kept.final_i, kept.window_i, kept.fatigue_i)
@@ -126,7 +138,7 @@ class FlowKernel:
                 return kept
         out = self._outputs(events, states, windows, tired, flows)
         small = events + states <= KEPT_ROWS and windows <= KEPT_WINDOWS
-        self._kept = out if small else None
+        self._kept.last = out if small else None
         return out
 
     def _larger(

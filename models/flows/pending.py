@@ -263,19 +263,18 @@ class Backlog:
 
     def _groups(self) -> tuple[list["_Group"], list["_Group"]]:
         """Waiting flows by (lane, progress), hot and calm, those that wait longest first."""
-        hot = self.hot()
+        hot, in_flight = self.hot(), self._in_flight
         found: dict[tuple[bool, int, int], _Group] = {}
         for lane in self._lanes:
-            places: dict[int, int] = {}
+            end = lane.held[-1].offset if lane.held else -1
+            alike: dict[tuple[bool, int], list[int]] = {}
             for subject, offset in lane.progress.items():
-                if offset not in places:
-                    places[offset] = lane.index(offset)
-                index = places[offset]
-                if index < len(lane.held) and subject not in self._in_flight:
-                    key = (subject in hot, lane.number, index)
-                    if key not in found:
-                        found[key] = _Group(lane, index)
-                    found[key].subjects.append(subject)
+                if offset <= end and subject not in in_flight:
+                    alike.setdefault((subject in hot, offset), []).append(subject)
+            for (is_hot, offset), subjects in alike.items():
+                index = lane.index(offset)
+                group = found.setdefault((is_hot, lane.number, index), _Group(lane, index))
+                group.subjects += subjects
         ordered = sorted(found.items(), key=lambda item: (item[1].waits_since_ns, item[0]))
         return [g for key, g in ordered if key[0]], [g for key, g in ordered if not key[0]]
 

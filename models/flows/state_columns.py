@@ -1,5 +1,11 @@
-"""From rows of the output buffers to named columns of state rows: floats, and counts as int32."""
+"""State rows out of the kernels' buffers: columns by name, laid out as Arrow lays them out.
 
+A worker writes a hundred columns four times a second for every subject. Turned once into the order
+in which an Arrow body has them, they can be read by name without a copy and written as they lie.
+"""
+
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 import numpy as np
@@ -7,9 +13,50 @@ from numba import njit
 from numpy.typing import NDArray
 
 from models.flows import layout as L  # noqa: N812
-from models.flows.states import is_whole
+
+WHOLE: Final = ("fatigue_level", "poss_team", "poss_subject", "hr_flag")
+_WORD_BYTES: Final = 4
 
 Column = NDArray[np.float64] | NDArray[np.int32]
+
+
+@lru_cache(maxsize=512)
+def is_whole(name: str) -> bool:
+    """Whether a state column holds whole numbers."""
+    return name.endswith("_n") or name in WHOLE
+
+
+class StateTable(Mapping[str, Column]):
+    """name -> (n,) float64, counts int32: views of `words`, in which the columns lie one after the
+    other, each from a multiple of 8 bytes on (Arrow columnar format, "Buffer alignment")."""
+
+    def __init__(self, of: "StateColumns", words: NDArray[np.uint32], rows: int) -> None:
+        self.of, self.words, self.rows = of, words, rows
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The columns in their order."""
+        return self.of.names
+
+    def sizes(self) -> list[int]:
+        """Bytes of each column, without what pads it."""
+        return [self.rows * _WORD_BYTES * (1 if whole else 2) for whole in self.of.whole]
+
+    def __getitem__(self, name: str) -> Column:
+        at, whole = self.of.place(name)
+        begin, width = self._begin(at), self.rows * (1 if whole else 2)
+        words = self.words[begin : begin + width]
+        return words.view(np.int32) if whole else words.view(np.float64)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def _begin(self, at: int) -> int:
+        counts = self.of.counts_before[at]
+        return 2 * self.rows * (at - counts) + (self.rows + self.rows % 2) * counts
 
 
 class StateColumns:
@@ -17,27 +64,44 @@ class StateColumns:
 
     def __init__(self, names: tuple[str, ...]) -> None:
         self.names = names
-        self._whole = np.array([at for at, name in enumerate(names) if is_whole(name)])
+        self.whole = [is_whole(name) for name in names]
+        self.counts_before = [sum(self.whole[:at]) for at in range(len(names))]
+        self._places = {name: (at, self.whole[at]) for at, name in enumerate(names)}
+        self._mask = np.array(self.whole, np.bool_)
 
-    def of(self, body: NDArray[Any], rows: NDArray[np.int64]) -> dict[str, Column]:
+    def place(self, name: str) -> tuple[int, bool]:
+        """Which column that is, and whether it holds whole numbers. Raises KeyError."""
+        return self._places[name]
+
+    def of(self, body: NDArray[Any], rows: NDArray[np.int64]) -> StateTable:
         """The values of `rows` of body (n, STATE_WIDTH), column by column."""
-        table = np.empty((len(self.names), len(rows)))
-        _turn(body, rows, table)
-        columns: dict[str, Column] = dict(zip(self.names, table, strict=True))
-        counts = table[self._whole].astype(np.int32)
-        for at, count in zip(self._whole.tolist(), counts, strict=True):
-            columns[self.names[at]] = count
-        return columns
+        count = len(rows)
+        wholes = sum(self.whole)
+        floats = len(self.names) - wholes
+        words = np.empty(2 * count * floats + (count + count % 2) * wholes, np.uint32)
+        _turn(body, rows, self._mask, words, words.view(np.float64), words.view(np.int32))
+        return StateTable(self, words, count)
 
 
 @njit(cache=True)
 def _turn(
-    body: NDArray[np.float64], rows: NDArray[np.int64], table: NDArray[np.float64]
+    body: NDArray[np.float64], rows: NDArray[np.int64], whole: NDArray[np.bool_],
+    words: NDArray[np.uint32], floats: NDArray[np.float64], counts: NDArray[np.int32],
 ) -> None:
-    """table[:, n] = body[rows[n]]: transposed without a gathered copy in between."""
-    for n in range(rows.shape[0]):
-        for column in range(table.shape[0]):
-            table[column, n] = body[rows[n], column]
+    """Column by column `body[rows]`, as floats or as counts; all three are the same memory."""
+    n, at = rows.shape[0], 0
+    for column in range(whole.shape[0]):
+        if whole[column]:
+            for k in range(n):
+                counts[at + k] = np.int32(body[rows[k], column])
+            at += n
+            if n % 2:
+                words[at] = 0
+                at += 1
+        else:
+            for k in range(n):
+                floats[at // 2 + k] = body[rows[k], column]
+            at += 2 * n
 
 
 PERSON: Final = StateColumns(L.PERSON_COLUMNS)

@@ -24,13 +24,14 @@ Key = tuple[Any, ...]
 
 @dataclass(frozen=True, slots=True)
 class LazyBatch:
-    """A batch of `rows` rows: `buffers` (each contiguous, None where there are no bits of validity)
-    as they lie in the body, `nulls` in the last column and none elsewhere, how pyarrow would
-    `build` it, and the object that its metadata is `about`."""
+    """A batch of `rows` rows: its `body` in padded parts; the `sizes` of its buffers (0 where there
+    are no bits of validity); `nulls` in the last column and none elsewhere; how pyarrow would
+    `build` it; and the object that its metadata is `about`."""
 
     rows: int
     nulls: int
-    buffers: Sequence[NDArray[Any] | None]
+    body: Sequence[Any]
+    sizes: Callable[[], Sequence[int]]
     build: Callable[[], pa.RecordBatch]
     about: object
 
@@ -71,18 +72,12 @@ class MouldCache:
         if message is None:
             if len(self._messages) >= MOST_MESSAGES:
                 self._messages.clear()
-            sizes = [0 if buffer is None else buffer.nbytes for buffer in batch.buffers]
-            message = cast(mould, batch.rows, sizes, batch.nulls).message
+            message = cast(mould, batch.rows, batch.sizes(), batch.nulls).message
             self._messages[shape] = message
-        return b"".join((mould.prefix, message, *_padded(batch.buffers), END))
+        return b"".join((mould.prefix, message, *batch.body, END))
 
 
-def _padded(buffers: Sequence[NDArray[Any] | None]) -> list[Any]:
-    parts: list[Any] = []
-    for buffer in buffers:
-        if buffer is not None:
-            parts.append(buffer)
-            over = buffer.nbytes % ALIGN
-            if over:
-                parts.append(_PAD[over:])
-    return parts
+def padded(buffer: NDArray[Any]) -> list[Any]:
+    """A contiguous buffer and what pads it."""
+    over = buffer.nbytes % ALIGN
+    return [buffer, _PAD[over:]] if over else [buffer]

@@ -1,7 +1,7 @@
 """State rows of subjects on the 250 ms grid of event time, and their Arrow bytes."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -13,10 +13,9 @@ from numpy.typing import NDArray
 from models.errors import SchemaError
 from models.flows.config import ALGO_VERSION, FlowConfig
 from models.flows.limits import Limits
-from models.flows.state_wire import LazyBatch, MouldCache
+from models.flows.state_columns import Column, StateTable
+from models.flows.state_wire import LazyBatch, MouldCache, padded
 from models.telemetry.ipc_mould import stream_of
-
-WHOLE = ("fatigue_level", "poss_team", "poss_subject", "hr_flag")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +27,7 @@ class StateRows:
 
     t_ns: NDArray[np.int64]
     subject: NDArray[np.int32]
-    columns: dict[str, NDArray[np.float64] | NDArray[np.int32]]
+    columns: Mapping[str, Column]
     final: bool
     metadata: dict[str, Any] = field(default_factory=dict)
 
@@ -45,35 +44,45 @@ def describe(config: FlowConfig, limits: Limits) -> dict[str, Any]:
     return {**config.describe(), "own": limits.own} if limits.own else config.describe()
 
 
-@lru_cache(maxsize=512)
-def is_whole(name: str) -> bool:
-    """Whether a state column holds whole numbers."""
-    return name.endswith("_n") or name in WHOLE
-
-
 def encode_states(
     rows: StateRows, subject_ids: Sequence[str], match_id: str = "",
     moulds: MouldCache | None = None,
 ) -> bytes:
     """Arrow IPC stream: t_ns, subject_id, status, the columns; for a ball `poss_subject_id` too.
     `subject_ids[row]` names roster subject `row`; the schema's metadata names the match. With
-    `moulds`, which are then for these subjects and this match only, the same bytes come sooner."""
-    if moulds is None or not len(rows):
+    `moulds`, which are then for these subjects and this match only, the same bytes come sooner for
+    rows as the flow kernel gives them."""
+    columns = rows.columns
+    if moulds is None or not len(rows) or not isinstance(columns, StateTable):
         return stream_of(_batch(rows, subject_ids, match_id))
-    said = np.frombuffer(rows.status.encode() * len(rows), np.uint8)
-    ends = np.arange(0, len(said) + 1, len(rows.status), dtype=np.int32)
-    buffers: list[NDArray[Any] | None] = [None, rows.t_ns, None, rows.subject, None, ends, said]
-    for column in rows.columns.values():
-        buffers += (None, column)
-    nulls = 0
-    if "poss_subject" in rows.columns:
-        owner = rows.columns["poss_subject"]
+    count = len(rows)
+    status, status_sizes = _status_of(rows.status, count)
+    body: list[Any] = [rows.t_ns, *padded(rows.subject), status, columns.words]
+    owner_sizes, nulls = [], 0
+    if "poss_subject" in columns.names:
+        owner = columns["poss_subject"]
         nulls = int(np.count_nonzero(owner < 0))
-        buffers += (np.packbits(owner >= 0, bitorder="little") if nulls else None, owner)
+        known = [np.packbits(owner >= 0, bitorder="little")] if nulls else []
+        body += [part for buffer in (*known, owner) for part in padded(buffer)]
+        owner_sizes = [sum(bits.nbytes for bits in known), owner.nbytes]
+
+    def sizes() -> list[int]:
+        plain = [part for size in columns.sizes() for part in (0, size)]
+        fixed = [0, 8 * count, 0, 4 * count, 0, *status_sizes]
+        return [*fixed, *plain, *owner_sizes]
+
     lazy = LazyBatch(
-        len(rows), nulls, buffers, lambda: _batch(rows, subject_ids, match_id), rows.metadata
+        count, nulls, body, sizes, lambda: _batch(rows, subject_ids, match_id), rows.metadata
     )
-    return moulds.write((rows.final, tuple(rows.columns)), lazy)
+    return moulds.write((rows.final, columns.names), lazy)
+
+
+@lru_cache(maxsize=1024)
+def _status_of(status: str, count: int) -> tuple[bytes, tuple[int, int]]:
+    """The padded buffers of a column of `count` times `status`: ends and text; and their sizes."""
+    text = np.frombuffer(status.encode() * count, np.uint8)
+    ends = np.arange(0, len(text) + 1, len(status), dtype=np.int32)
+    return b"".join((*padded(ends), *padded(text))), (ends.nbytes, text.nbytes)
 
 
 def _batch(rows: StateRows, subject_ids: Sequence[str], match_id: str) -> pa.RecordBatch:

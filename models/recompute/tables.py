@@ -17,7 +17,8 @@ from models.errors import SchemaError
 from models.events.envelope import Event, event_from
 from models.flows.config import ALGO_VERSION, FlowConfig
 from models.flows.layout import PERSON_COLUMNS
-from models.flows.states import StateRows, is_whole
+from models.flows.state_columns import is_whole
+from models.flows.states import StateRows
 from models.recompute.config import RECOMPUTE_VERSION, ZERO_PHASE, RecomputeConfig
 from models.recompute.events import EventCorrection
 from models.recompute.match import Findings

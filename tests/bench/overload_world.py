@@ -23,7 +23,7 @@ from cluster.names import ACTIONS_TOPIC, orders_topic
 from models.edge.config import EdgeConfig
 from models.edge.kernel import EdgeKernel
 from models.flows.effects import FlowEffects
-from models.flows.kernel import FlowKernel
+from models.flows.kernel import FlowKernel, KeptOutputs
 from models.flows.pending import Backlog
 from models.policies.pool import PoolConfig
 from models.policies.thinning import ThinConfig
@@ -172,8 +172,8 @@ class Done:
 class WatchedKernel:
     """The flow kernel; notes when it has handled what."""
 
-    def __init__(self, roster: Roster, done: Done) -> None:
-        self._kernel, self._done = FlowKernel(roster), done
+    def __init__(self, roster: Roster, done: Done, kept: KeptOutputs) -> None:
+        self._kernel, self._done = FlowKernel(roster, kept=kept), done
         self._venue = int(roster.venue_id.removeprefix("v"))
         self.snapshot, self.restore = self._kernel.snapshot, self._kernel.restore
         self.forget = self._kernel.forget
@@ -230,9 +230,10 @@ class World:
 
     def start(self, worker_id: int) -> None:
         """Launch the one worker."""
+        kept = KeptOutputs()
         ports = WorkerPorts(
             self.log, self._snapshots, self.coordinator, NetClient(None, self.clock),
-            lambda roster: WatchedKernel(roster, self.done), self.clock,
+            lambda roster: WatchedKernel(roster, self.done, kept), self.clock,
         )
         # A report costs what it costs on a clock that is slower, too.
         slow = self._budget_ns / WorkerConfig().budget_ns

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from models.errors import SchemaError
-from models.flows.kernel import FlowKernel
+from models.flows.kernel import FlowKernel, KeptOutputs
 from models.flows.layout import PERSON_COLUMNS
 from models.simulator.match import MatchConfig, MatchSimulator
 from models.telemetry.block import SampleBlock, concat_blocks
@@ -168,12 +168,14 @@ def reference():
 
 
 def run(dice, kernels, move):
-    """Random cuts, groups, owners; with `move`, owners change and state moves as bytes."""
+    """Random cuts, groups, owners; with `move`, owners change and state moves as bytes. The kernels
+    share their buffers, and what they give is looked at in the end."""
     roster, _, _ = match()
     ticks, subjects = tick_records(), everybody(roster)
     owner = dice_owners(dice, len(subjects), kernels)
-    pool = [FlowKernel(roster) for _ in range(kernels)]
-    found, at, seq = Gathered(), 0, 0
+    kept = KeptOutputs()
+    pool = [FlowKernel(roster, kept=kept) for _ in range(kernels)]
+    made, at, seq = [], 0, 0
     while at < len(ticks):
         group = []
         for _ in range(dice.randint(1, 4)):
@@ -184,9 +186,12 @@ def run(dice, kernels, move):
                 group.append(joined(piece, seq, at >= len(ticks)))
                 seq += 1
         for number, kernel in enumerate(pool):
-            found.add(kernel.handle(group, subjects[owner == number]))
+            made.append(kernel.handle(group, subjects[owner == number]))
         if move and dice.random() < 0.5:
             owner = moved(dice, pool, owner, subjects, roster)
+    found = Gathered()
+    for effects in made:
+        found.add(effects)
     return found.canonical()
 
 

@@ -11,7 +11,7 @@ from models.events.catalog import CATALOG
 from models.flows.config import ALGO_VERSION, FlowConfig
 from models.flows.effects import THRESHOLDS
 from models.flows.layout import BALL_COLUMNS, PERSON_COLUMNS
-from models.flows.states import is_whole
+from models.flows.state_columns import is_whole
 from models.metrics.registry import (
     BALL_METRICS,
     EVENT_FILTERS,

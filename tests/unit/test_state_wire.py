@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 
 from models.flows import layout as L  # noqa: N812
 from models.flows import state_wire
+from models.flows.state_columns import StateColumns, is_whole
 from models.flows.state_wire import MouldCache
-from models.flows.states import StateRows, decode_states, encode_states, is_whole
+from models.flows.states import StateRows, decode_states, encode_states
 
 IDS = [f"athlete-{row}" for row in range(7)]
 
@@ -16,13 +17,14 @@ IDS = [f"athlete-{row}" for row in range(7)]
 def rows_of(
     names: tuple[str, ...], count: int, seed: int, final: bool, metadata: dict[str, object]
 ) -> StateRows:
-    """`count` rows of noise, NaN here and there."""
+    """`count` rows of noise as the kernel gives them, NaN here and there."""
     draw = np.random.default_rng(seed)
-    columns = {}
-    for name in names:
-        values = draw.normal(size=count)
-        values[draw.random(count) < 0.2] = np.nan
-        columns[name] = draw.integers(-1, 7, count).astype(np.int32) if is_whole(name) else values
+    body = draw.normal(size=(count + 2, len(names)))
+    body[draw.random(body.shape) < 0.2] = np.nan
+    for at, name in enumerate(names):
+        if is_whole(name):
+            body[:, at] = draw.integers(-1, 7, count + 2)
+    columns = StateColumns(names).of(body, draw.permutation(count + 2)[:count])
     subject = draw.integers(0, len(IDS), count).astype(np.int32)
     t_ns = draw.integers(0, 1 << 60, count)
     return StateRows(t_ns, subject, columns, final, metadata)
@@ -46,6 +48,18 @@ def test_the_bytes_are_those_of_pyarrow_whatever_was_written_before(
         found = encode_states(rows, IDS, "m", moulds)
         assert found == encode_states(rows, IDS, "m")
         assert decode_states(found).num_rows == count
+
+
+def test_columns_read_by_name_are_those_of_the_buffer() -> None:
+    names = L.PERSON_COLUMNS
+    body = np.random.default_rng(4).normal(size=(9, len(names))) * 100.0
+    for picked in ([], [3], [8, 0, 5], [1, 2]):
+        table = StateColumns(names).of(body, np.array(picked, np.int64))
+        assert tuple(table) == names
+        for at, name in enumerate(names):
+            wanted = body[picked, at].astype(np.int32 if is_whole(name) else np.float64)
+            assert np.array_equal(table[name], wanted), name
+            assert table[name].dtype == wanted.dtype
 
 
 def test_the_second_batch_of_a_sort_is_not_built_by_pyarrow(
