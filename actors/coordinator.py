@@ -54,7 +54,7 @@ class Coordinator:
         self._withdrawn: set[int] = set()
         # The last incarnation of workers that were ended: they may still be on their way out.
         self._ended: dict[int, int] = {}
-        self._observed_ns = self._rebalanced_ns = 0
+        self._observed_ns = self._rebalanced_ns = self._thinned_ns = 0
         self._changed_members = False
         self._last_scale: Scale | None = None
         self.superseded = False
@@ -117,6 +117,7 @@ class Coordinator:
             self._bury(now_ns)
             if now_ns - self._observed_ns >= self.config.observe_ns:
                 self._guarded("observe", lambda: self._observe(now_ns))
+            if now_ns - self._thinned_ns >= self.config.thin_ns:
                 self._guarded("thin", lambda: self._thin(now_ns))
             self._scale_down(now_ns)
             self._guarded("assign", lambda: self._assign(now_ns))
@@ -207,6 +208,7 @@ class Coordinator:
 
     def _thin(self, now_ns: int) -> None:
         """Tell edges to thin calm flows where the pool does not keep up. Raises LogError."""
+        self._thinned_ns = now_ns
         signals, scale = self._signals(now_ns), self._last_scale
         short = 0.0 < signals.capacity_per_s < signals.forecast_per_s
         ahead = short and scale is not None and scale.reason in HELD

@@ -47,6 +47,7 @@ class CoordinatorConfig:
     release_ns: int = 10_000_000_000
     start_patience_ns: int = 60_000_000_000
     observe_ns: int = 500_000_000
+    thin_ns: int = 100_000_000
     rebalance_ns: int = 5_000_000_000
     forecast_s: float = 10.0
     timetable_s: float = 30.0

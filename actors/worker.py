@@ -183,8 +183,9 @@ class Worker:
             self._waits.note(now_ns, priority, now_ns - work.held[0].t_append_ns)
         if work.held[-1].record.final:
             self._due_ns.update({(flows.venue_id, row): 0 for row in work.subjects})
-        # Hot effects do not wait for calm ones to be durable.
-        if work.priority == Priority.HOT:
+        # Hot effects do not wait for calm ones to be durable; those of a late worker wait for the
+        # end of its turn, since appending them one by one makes it later still.
+        if work.priority == Priority.HOT and not self._late:
             if not self._outbox.flush():
                 return False
             self._handle_fenced()

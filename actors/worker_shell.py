@@ -37,6 +37,8 @@ from models.flows.kernel import FlowKernel, KeptOutputs
 from models.policies.ownership import Assignment, WorkerReport
 
 BEAT_S: Final = 0.5
+LATE_BEAT_S: Final = 0.1
+LATE_S: Final = 0.2
 # A worker that has just come waits for its flows, and they for it: it asks often, for a while.
 QUICK_BEAT_S: Final = 0.05
 QUICK_BEATS: Final = 40
@@ -90,6 +92,11 @@ def _life(log: EventLog, worker_id: int) -> int:
         except LogError:
             time.sleep(BEAT_S)
     return next_incarnation(log, worker_actor(worker_id))
+
+
+def beat_pause_s(report: WorkerReport) -> float:
+    """Until the next beat: whoever is late says so sooner, since the answer takes time to help."""
+    return LATE_BEAT_S if max(report.backlog_s.values(), default=0.0) > LATE_S else BEAT_S
 
 
 class WorkerShell:
@@ -177,5 +184,5 @@ class WorkerShell:
         while not self._stop.is_set() and not self.worker.retired:
             self.worker.beat()
             quick = 0 if any(self.worker.report.held.values()) else quick - 1
-            self._beat_now.wait(QUICK_BEAT_S if quick > 0 else BEAT_S)
+            self._beat_now.wait(QUICK_BEAT_S if quick > 0 else beat_pause_s(self.worker.report))
             self._beat_now.clear()

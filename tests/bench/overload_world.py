@@ -6,7 +6,9 @@ on; those of the same moment share an edge kernel, since they are told the same 
 """
 
 import json
+import statistics
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -15,9 +17,11 @@ from numpy.typing import NDArray
 
 from actors.coordinator import Coordinator
 from actors.coordinator_ports import CoordinatorConfig, CoordinatorPorts
+from actors.coordinator_shell import TICK_S as COORDINATOR_S
 from actors.net_client import NetClient
 from actors.worker import Worker
 from actors.worker_ports import WorkerConfig, WorkerPorts
+from actors.worker_shell import beat_pause_s
 from cluster.eventlog.port import Record
 from cluster.names import ACTIONS_TOPIC, orders_topic
 from models.edge.config import EdgeConfig
@@ -29,6 +33,8 @@ from models.policies.pool import PoolConfig
 from models.policies.thinning import ThinConfig
 from models.simulator.match import MatchConfig, MatchSimulator
 from models.telemetry.block import SampleBlock
+from models.telemetry.devices import index_of
+from models.telemetry.flow_records import RecordDecoder
 from models.telemetry.kinds import Kind
 from models.telemetry.orders import Order, decode_order
 from models.telemetry.raw import RawBatch
@@ -40,33 +46,77 @@ TICK_NS = 100_000_000
 PHASES = 6
 PHASE_S = 12
 PIN_NS = 600_000_000_000
-BEAT_NS = 100_000_000
-COORDINATOR_NS = 100_000_000
+COORDINATOR_NS = int(COORDINATOR_S * 1e9)
+BESIDE_NS = 20_000_000
+PACE_NS = 50_000_000
+
+
+class Pace:
+    """How fast this machine is just now, other work on it included: CPU time that decoding the same
+    few records takes, in comparison with what it took when this was made."""
+
+    def __init__(self, match: "Match") -> None:
+        edge = EdgeKernel(match.roster, EdgeConfig())
+        ids = [device.device_id for device in match.roster.devices]
+        batches = [RawBatch("pace", n, match.start_ns + (n + 1) * TICK_NS, match.raw(0, n))
+                   for n in range(20)]
+        made = [record for batch in batches for record in edge.handle(batch).records]
+        self._payloads = [encode_record(record, ids) for record in made[-4:]]
+        self._decoder = RecordDecoder(index_of(match.roster).rows_of)
+        self._last_ns = deque([self._once_ns() for _ in range(50)], 5)
+        self._usual_ns = statistics.median(self._once_ns() for _ in range(200))
+
+    def now(self) -> float:
+        """CPU time counts so many times what it would have counted then."""
+        self._last_ns.append(self._once_ns())
+        return self._usual_ns / statistics.median(self._last_ns)
+
+    def _once_ns(self) -> int:
+        begin_ns = time.process_time_ns()
+        for payload in self._payloads:
+            self._decoder.decode(payload)
+        return time.process_time_ns() - begin_ns
 
 
 @dataclass
 class WorkClock:
-    """Virtual ns; while `slow` > 0 every CPU ns of this process counts as `slow` ns."""
+    """Virtual ns; while it runs every CPU ns of this process counts as `slow` ns, more or less as
+    the machine is at its usual `pace`. What goes on beside the work (`beside`) is looked after
+    every `BESIDE_NS` and takes no time."""
 
     at_ns: int
+    pace: Pace
+    beside: Callable[[], None]
     slow: float = 0.0
     _mark_ns: int = 0
+    _beside_ns: int = 0
+    _paced_ns: int = 0
+    _pace: float = 1.0
 
     def __call__(self) -> int:
         if self.slow:
-            now_ns = time.process_time_ns()
-            self.at_ns += int((now_ns - self._mark_ns) * self.slow)
-            self._mark_ns = now_ns
+            self.at_ns += int((time.process_time_ns() - self._mark_ns) * self.slow)
+            if self.at_ns - self._beside_ns >= BESIDE_NS:
+                self._look_beside()
+            self._mark_ns = time.process_time_ns()
         return self.at_ns
 
     def run(self, slow: float) -> None:
         """From now on work takes time."""
-        self._mark_ns, self.slow = time.process_time_ns(), slow
+        self._look_beside()
+        if self.at_ns - self._paced_ns >= PACE_NS:
+            self._paced_ns, self._pace = self.at_ns, self.pace.now()
+        self._mark_ns, self.slow = time.process_time_ns(), slow * self._pace
 
     def hold(self) -> None:
         """From now on it does not."""
         self()
         self.slow = 0.0
+
+    def _look_beside(self) -> None:
+        slow, self.slow, self._beside_ns = self.slow, 0.0, self.at_ns
+        self.beside()
+        self.slow = slow
 
 
 @dataclass
@@ -121,8 +171,9 @@ class Edges:
     keep: for runs without orders; what was made once is given again to the next run.
     """
 
-    def __init__(self, match: Match, keep: bool = False) -> None:
+    def __init__(self, match: Match, pace: Pace, keep: bool = False) -> None:
         self._match, self._keep = match, keep
+        self.pace = pace
         self._kernels = [EdgeKernel(match.roster, EdgeConfig()) for _ in range(PHASES)]
         self._ids = [device.device_id for device in match.roster.devices]
         self._made: dict[tuple[int, int], list[tuple[TelemetryRecord, bytes]]] = {}
@@ -202,20 +253,18 @@ class World:
     """`venues` venues and one worker that has them all. `medical`: venue -> row that is pinned."""
 
     def __init__(
-        self, match: Match, edges: Edges, venues: int, budget_ns: int,
+        self, match: Match, edges: Edges, venues: int,
         medical: dict[int, int], fifo: bool,
     ) -> None:
         self.match, self.edges, self.venues = match, edges, venues
-        self.clock = WorkClock(match.start_ns)
+        self.clock = WorkClock(match.start_ns, edges.pace, self._beside)
         self.log, self.done = FakeLog(self.clock), Done(self.clock)
         self._worker: Worker | None = None
         for venue in range(venues):
             publish_roster(self.log, replace(match.roster, venue_id=f"v{venue}"))
-        self._budget_ns, self._snapshots = budget_ns, FakeSnapshots()
+        self._snapshots = FakeSnapshots()
         config = CoordinatorConfig(
             pool=PoolConfig(fixed=1), thin=ThinConfig(most=0) if fifo else ThinConfig(),
-            # Heartbeats have a thread of their own in the worker's process; here they come between
-            # its turns.
             dead_after_ns=1 << 62, stalled_after_ns=1 << 62,
         )
         ports = CoordinatorPorts(self.log, self._snapshots, self, self.clock)
@@ -235,12 +284,8 @@ class World:
             self.log, self._snapshots, self.coordinator, NetClient(None, self.clock),
             lambda roster: WatchedKernel(roster, self.done, kept), self.clock,
         )
-        # A report costs what it costs on a clock that is slower, too.
-        slow = self._budget_ns / WorkerConfig().budget_ns
-        config = WorkerConfig(
-            budget_ns=self._budget_ns, snapshot_ns=1 << 62,
-            publish_ns=int(WorkerConfig().publish_ns * min(slow, 5.0)),
-        )
+        # A report of so few venues costs as much of this slow clock as one of many at full speed.
+        config = WorkerConfig(snapshot_ns=1 << 62, publish_ns=2 * WorkerConfig().publish_ns)
         self._worker = Worker(worker_id, 1, ports, config)
 
     def drain(self, worker_id: int) -> None:
@@ -277,7 +322,7 @@ class World:
         kept, self.clock.at_ns = self.clock.at_ns, due_ns
         rows = 0
         for phase in range(PHASES):
-            made = self.edges.tick(phase, tick, self._orders(phase))
+            made = self.edges.tick(phase, tick, self._orders(phase, due_ns))
             for venue in range(phase, venues, PHASES):
                 for record, payload in made:
                     rows += record.rows
@@ -287,27 +332,29 @@ class World:
         self.rows.append(rows)
         self.clock.at_ns = kept
 
-    def _orders(self, phase: int) -> list[Order]:
+    def _orders(self, phase: int, due_ns: int) -> list[Order]:
         """Orders to the first venue of a phase that have come since the last call."""
-        topic = orders_topic(f"v{phase}")
-        found = [record.payload for record in self.log.all(topic)[self._order_at[phase] :]]
+        records = self.log._records[orders_topic(f"v{phase}")][self._order_at[phase] :]
+        found = [stored.record.payload for stored in records if stored.t_append_ns <= due_ns]
         self._order_at[phase] += len(found)
         return [decode_order(payload) for payload in found]
 
     def step(self, slow: float) -> bool:
-        """One turn of the worker, for as long as its CPU time says; coordinator and heartbeats run
-        elsewhere and take none of it."""
-        now_ns = self.clock.at_ns
-        if now_ns - self._tick_ns >= COORDINATOR_NS:
-            self._tick_ns = now_ns
-            self.coordinator.tick()
-        if now_ns - self._beat_ns >= BEAT_NS:
-            self._beat_ns = now_ns
-            self.worker.beat()
+        """One turn of the worker, for as long as its CPU time says."""
         self.clock.run(slow)
         moved = self.worker.step()
         self.clock.hold()
         return moved
+
+    def _beside(self) -> None:
+        """The coordinator, and the worker's thread that talks to it."""
+        now_ns = self.clock.at_ns
+        if now_ns - self._tick_ns >= COORDINATOR_NS:
+            self._tick_ns = now_ns
+            self.coordinator.tick()
+        if now_ns - self._beat_ns >= beat_pause_s(self.worker.report) * 1e9:
+            self._beat_ns = now_ns
+            self.worker.beat()
 
     def waits_s(self) -> tuple[float, float]:
         """Age of the oldest record in the log that is not done, for hot and for other flows."""

@@ -1,5 +1,7 @@
 """The coordinator: finds flows, fences before it grants, survives, scales, says why."""
 
+from dataclasses import replace
+
 import pytest
 
 from actors.coordinator import TABLE_KEY
@@ -361,3 +363,13 @@ def test_the_table_survives_its_stored_form() -> None:
     assert Ownership.from_json(table.to_json(), 5).to_json() == table.to_json()
     assert table.assignment(0).flows == {v: tuple(sorted(rows)) for v, rows in
                                          world.workers[0].report.held.items()}
+
+
+def test_edges_are_told_to_thin_as_soon_as_a_worker_says_that_it_is_late() -> None:
+    world = up()
+    late = replace(world.workers[0].report, backlog_s={"hot": 0.0, "calm": 0.7})
+    for _ in range(2):  # twice 0.1 s, far less than a pool is looked at for its size
+        world.heartbeat(0, late)
+        world.clock.advance(0.1)
+        world.coordinator.tick()
+    assert [one["detail"]["venue"] for one in world.actions() if one["action"] == "thin"] == ["a", "b"]
