@@ -18,7 +18,8 @@ class PoolSettings(Section):
         default=4, ge=1, le=1024, description="The pool never grows beyond this"
     )
     busy_high: float = Field(
-        default=0.85, gt=0, le=1, description="Busier workers than this want one more; flows move a little below it"
+        default=0.85, gt=0, le=1,
+        description="Busier workers than this want one more; flows move a little below it",
     )
     busy_low: float = Field(
         default=0.50, gt=0, lt=1, description="One goes if the others stay below this share"
