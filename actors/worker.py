@@ -167,12 +167,8 @@ class Worker:
 
     def _next(self, flows: VenueFlows) -> Work | None:
         """What is hot, else what is calm, unless it can wait."""
-        work = flows.backlog.next_work(only_hot=True)
-        if work is None and self._late and flows.backlog.lingers(
-            self._clock_ns() - self.config.linger_ns
-        ):
-            return None
-        return work or flows.backlog.next_work()
+        since_ns = self._clock_ns() - self.config.linger_ns
+        return flows.backlog.next_work(only_hot=self._late and flows.backlog.lingers(since_ns))
 
     def _do(self, flows: VenueFlows, work: Work) -> bool:
         """Do one batch; False when the log takes nothing now."""

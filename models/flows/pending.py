@@ -7,9 +7,9 @@ calm flows that lag so far that they would hold up reading, get a lane of their 
 caught up.
 
 Work is chosen hot flows first, with all that is held for them; calm flows follow in bounded
-batches, and at least once in `hot_run` + 1 batches. Flows with equal progress share a batch.
-Nothing is shed: calm flows wait, and what waits is in the log. A flow has at most one batch in
-flight.
+batches. Flows with equal progress share a batch. Nothing is shed: calm flows wait, and what waits
+is in the log; they do not starve, since hot flows have nothing left to do until more is read. A
+flow has at most one batch in flight.
 """
 
 from bisect import bisect_left
@@ -29,7 +29,7 @@ class Priority(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PendingConfig:
-    """Bounds of one lane (`max_records`, `max_bytes`), of a calm batch, of lanes, and fairness.
+    """Bounds of one lane (`max_records`, `max_bytes`), of a calm batch, and of lanes.
 
     together     a backlog up to so many records is done for hot and calm flows in one batch
     live_ns      lagging calm flows are set aside only while reading is this close to the end
@@ -40,7 +40,6 @@ class PendingConfig:
     read_records: int = 64
     calm_batch: int = 32
     together: int = 16
-    hot_run: int = 1
     max_lanes: int = 4
     live_ns: int = 2_000_000_000
 
@@ -125,7 +124,6 @@ class Backlog:
         self._hot_until: dict[int, int] = {}
         self._pinned: dict[int, int] = {}
         self._in_flight: set[int] = set()
-        self._hot_in_a_row = 0
 
     # -- flows -------------------------------------------------------------------------------------
 
@@ -202,15 +200,13 @@ class Backlog:
 
     def next_work(self, only_hot: bool = False) -> Work | None:
         """The batch to do now, or None; its flows are in flight until `done` or `remove`.
-        only_hot: nothing unless it is for hot flows, and no turn for the calm ones in between."""
+        only_hot: nothing unless it is for hot flows."""
         hot, calm = self._groups()
         work: Work | None = None
-        if hot and (only_hot or not calm or self._hot_in_a_row < self.config.hot_run):
+        if hot:
             work = self._hot_work(hot, calm)
-            self._hot_in_a_row += 1
         elif calm and not only_hot:
             work = self._calm_work(calm)
-            self._hot_in_a_row = 0
         if work is not None:
             self._in_flight.update(work.subjects)
         return work

@@ -63,19 +63,15 @@ def test_a_small_backlog_is_done_for_all_at_once() -> None:
     assert do(backlog) is None
 
 
-def test_calm_flows_do_not_starve_under_endless_hot_work() -> None:
-    backlog = Backlog(PendingConfig(hot_run=3, calm_batch=5, together=0))
+def test_calm_flows_follow_whenever_hot_ones_have_done_all_that_was_read() -> None:
+    backlog = Backlog(PendingConfig(calm_batch=5, together=0))
     backlog.add(dict.fromkeys(range(4), 0))
     order = []
     for upto in range(20, 60):
         fill(backlog, upto, hot=(0,))
-        work = do(backlog)
-        assert work is not None
-        order.append(work.priority)
-    longest = max(len(run) for run in "".join(
-        "h" if p == Priority.HOT else "c" for p in order
-    ).split("c"))
-    assert longest == 3
+        order += [work.priority for work in iter(lambda: do(backlog), None)]
+    assert order[:4] == [Priority.HOT, *[Priority.CALM] * 3]
+    assert set(backlog.offsets().values()) == {59}
 
 
 def test_a_flow_has_one_batch_in_flight() -> None:
@@ -126,7 +122,7 @@ def test_flows_with_close_snapshots_share_one_lane() -> None:
 
 
 def test_lagging_calm_flows_do_not_hold_up_hot_ones() -> None:
-    config = PendingConfig(max_records=20, read_records=20, calm_batch=1, hot_run=3, together=0)
+    config = PendingConfig(max_records=20, read_records=20, calm_batch=1, together=0)
     backlog = Backlog(config)
     backlog.add(dict.fromkeys(range(6), 0))
     for upto in range(1, 120):
@@ -208,7 +204,7 @@ def test_every_flow_sees_every_record_once_and_in_order(seed: int) -> None:
     rng = random.Random(seed)
     config = PendingConfig(
         max_records=rng.choice((8, 20)), read_records=rng.choice((3, 8)),
-        calm_batch=rng.choice((1, 5)), hot_run=rng.choice((1, 4)),
+        calm_batch=rng.choice((1, 5)),
         together=rng.choice((0, 3)), max_lanes=rng.choice((1, 2, 4)),
     )
     backlog, seen, end = Backlog(config), {row: [] for row in range(6)}, 0
