@@ -71,8 +71,8 @@ class Coordinator:
     # -- the workers' calls ------------------------------------------------------------------------
 
     def register(self, worker_id: int, incarnation: int, node: str = "") -> Assignment:
-        """A worker is there (again), on `node`. Its flows of before go to whoever the next tick
-        chooses."""
+        """A worker is there (again), on `node`. Its flows of before have waited since it went: they
+        get an owner at once, not with the next tick."""
         with self._lock:
             now_ns = self._clock_ns()
             again = worker_id in self._table.members
@@ -88,6 +88,10 @@ class Coordinator:
             self._changed_members = True
             reason = "restarted" if again else "started"
             self.decisions.note("worker_registered", reason, {"worker": worker_id, "node": node})
+            if again:
+                self._guarded("assign", lambda: self._assign(now_ns))
+            if self.superseded:
+                return Assignment(0, known=False)
             return self._table.assignment(worker_id)
 
     def heartbeat(self, worker_id: int, report: WorkerReport) -> Assignment:

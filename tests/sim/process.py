@@ -110,4 +110,4 @@ class Process:
 
     def _crash(self, op: str, what: str, point: str) -> None:
         self.world.story.fault("crash_mid", f"{self.who} dies {point} {op} {what}")
-        raise ProcessCrashError
+        raise ProcessCrashError(self.who)

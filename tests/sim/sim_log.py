@@ -24,7 +24,11 @@ _FRAME_BYTES: Final = 64
 
 
 class ProcessCrashError(BaseException):
-    """The process that made the call is dead from here on."""
+    """The process `who` that made the call is dead from here on."""
+
+    def __init__(self, who: str) -> None:
+        super().__init__(who)
+        self.who = who
 
 
 class PowerLostError(BaseException):

@@ -133,12 +133,11 @@ class World:
         self.story.time_s = (self.now_ns - T0_NS) / 1e9
 
     def _do(self, who: str, do: Callable[[], str]) -> None:
-        proc = next((one for one in self.procs if one.who == who), None)
         try:
             self.story.say(f"{who}: {do()}")
-        except ProcessCrashError:
-            assert proc is not None, who
-            self.kill(proc)
+        except ProcessCrashError as error:
+            # Not always whoever has the turn: a question can kill the coordinator that it reaches.
+            self.kill(next(one for one in self.procs if one.who == error.who))
         except PowerLostError:
             self.power_loss()
         except Violation:

@@ -74,6 +74,16 @@ def test_a_worker_on_a_machine_whose_clock_is_minutes_behind_keeps_its_flows() -
     assert view.stalled(200 * S, 120 * S) == {1}
 
 
+def test_a_restarted_worker_is_given_its_flows_in_answer_to_its_registration() -> None:
+    world = up()
+    before = {venue: dict(rows) for venue, rows in world.workers[0].report.held.items()}
+    answer = world.register(0, world.workers[0].incarnation + 1)
+    assert {v: grant.subjects.keys() for v, grant in answer.venues.items()} == {
+        venue: rows.keys() for venue, rows in before.items()
+    }
+    assert min(answer.venues["a"].subjects.values()) > max(before["a"].values())
+
+
 def test_a_worker_that_comes_back_registers_anew_and_gets_flows_under_a_new_epoch() -> None:
     world = up()
     before = dict(world.workers[0].report.held["a"])
