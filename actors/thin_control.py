@@ -1,9 +1,10 @@
 """ThinControl: tells edges to thin the calm flows of venues for which the pool does not keep up.
 
 Decides by `ThinPolicy`, one for each venue and match, from what the workers report; writes orders
-and notes each with its reason. A flow that a worker has pinned (man down) is ordered to keep its
-full rate before anything is thinned. A coordinator that is started again goes on from the levels
-that its predecessor ordered.
+and notes each with its reason. A level that stays is ordered again now and then: the edge returns
+to the full rate by itself when nobody says anything any more. A flow that a worker has pinned (man
+down) is ordered to keep its full rate before anything is thinned. A coordinator that is started
+again goes on from the levels that its predecessor ordered.
 """
 
 from collections.abc import Iterable, Mapping
@@ -22,6 +23,8 @@ from models.policies.thinning import ThinConfig, ThinPolicy
 from models.telemetry.orders import Order, OrderVerb, decode_order
 
 STREAM: Final = "coordinator"
+RENEW_NS: Final = 240_000_000_000
+"""Well within the time that the edge holds to a level by itself (`models.edge.standing`)."""
 _Key = tuple[str, str]
 
 
@@ -38,6 +41,7 @@ class ThinControl:
         self._writer = OrderWriter(log, STREAM, term)
         self._policies: dict[_Key, ThinPolicy] = {}
         self._ordered: dict[_Key, int] = {}
+        self._said_ns: dict[_Key, int] = {}
         self._kept: dict[tuple[_Key, int], int] = {}
 
     def step(
@@ -70,12 +74,14 @@ class ThinControl:
         policy = self._policy(venue, place.match_id)
         decided = policy.decide(now_ns, calm_s, hot_s, busy, ahead)
         key = (venue, place.match_id)
-        if decided.level == self._ordered[key]:
+        same = decided.level == self._ordered[key]
+        if same and (not decided.level or now_ns - self._said_ns.get(key, 0) < RENEW_NS):
             return
-        self._send(
-            now_ns, venue, place.match_id, OrderVerb.THIN, decided.reason, level=decided.level
-        )
-        self._ordered[key] = decided.level
+        reason = "still" if same else decided.reason
+        self._send(now_ns, venue, place.match_id, OrderVerb.THIN, reason, level=decided.level)
+        self._ordered[key], self._said_ns[key] = decided.level, now_ns
+        if same:
+            return
         self._decisions.note("thin", decided.reason, {
             "venue": venue, "level": decided.level, "calm_s": round(calm_s, 3),
             "hot_s": round(hot_s, 3), "busy": round(busy, 3),
@@ -131,5 +137,6 @@ class ThinControl:
         there = {(venue, place.match_id) for venue, place in venues.items()}
         for key in self._policies.keys() - there:
             del self._policies[key], self._ordered[key]
+            self._said_ns.pop(key, None)
         for pinned in [one for one in self._kept if one[0] not in there]:
             del self._kept[pinned]

@@ -20,6 +20,9 @@ from models.telemetry.orders import Order, OrderVerb, order_from
 MAX_WAITING: Final = 256
 LONGEST_NS: Final = 3_600_000_000_000
 """Nobody is believed less, or kept at full rate, for longer on one order."""
+LONGEST_THIN_NS: Final = 600_000_000_000
+"""Calm flows are not thinned for longer on one order: who wants them thinned says it again, and
+whoever is gone does not."""
 NEVER_NS: Final = 2**62
 LEVEL, LEVEL_UNTIL, TOUCHED = range(3)
 _THINNED: Final = 1
@@ -159,9 +162,9 @@ class StandingOrders:
         if order.match_id != self._match_id:
             return Outcome.OTHER_MATCH
         if order.verb == OrderVerb.THIN:
-            until_ns = order.until_ns + -order.until_ns % self._tick_ns
-            lasting = order.level > 0 and until_ns > 0
-            self._set_level(order.level, until_ns if lasting else NEVER_NS)
+            until_ns = min(order.until_ns or NEVER_NS, at_ns + LONGEST_THIN_NS)
+            until_ns += -until_ns % self._tick_ns
+            self._set_level(order.level, until_ns if order.level > 0 else NEVER_NS)
             self._thin = order if order.level > 0 else None
             return Outcome.APPLIED
         until_ns = min(order.until_ns, at_ns + LONGEST_NS)

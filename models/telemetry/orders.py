@@ -5,7 +5,8 @@
     demote  do not believe `device_id` until `until_ns`, where its subject has another live source
 
 Everything can be taken back: `thin` with level 0, the others with an `until_ns` that has passed (0
-always has). `until_ns` is event time of the match; `thin` may do without (0: until the next one).
+always has). `until_ns` is event time of the match; `thin` may do without (0: until the next one, or
+as long as the edge holds to one).
 An order is for one match: the next one at the same venue begins without any.
 """
 

@@ -1,5 +1,7 @@
 """The edge kernel: verdicts, order, watermark, counters, bounds, conservation."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -8,6 +10,7 @@ from models.edge.effects import HEALTH_FEATURES, decode_health, encode_health
 from models.edge.kernel import EdgeKernel
 from models.errors import ConfigError, SchemaError
 from models.nets.contract import HEALTH_COLUMNS
+from models.state_bytes import pack_state, unpack_state
 from models.telemetry.flags import Flag
 from models.telemetry.kinds import KINDS, Kind
 from models.telemetry.raw import RawBatch
@@ -275,6 +278,17 @@ def test_a_snapshot_of_something_else_is_refused_and_changes_nothing() -> None:
         with pytest.raises(SchemaError):
             kernel.restore(wrong)
     assert kernel.snapshot() == before
+
+
+def test_a_snapshot_from_before_there_were_orders_is_taken_over() -> None:
+    kernel, _ = play(IMU, [_imu(range(300))])
+    scalars, arrays = unpack_state(kernel.snapshot())
+    del scalars["orders"]
+    older = {name: a for name, a in arrays.items() if not name.startswith("orders.")}
+    assert len(older) == len(arrays) - 3
+    fresh = EdgeKernel(IMU)
+    fresh.restore(pack_state(json.loads(json.dumps(scalars)), older))
+    assert fresh.snapshot() == kernel.snapshot()
 
 
 def test_state_per_device_is_bounded() -> None:

@@ -1,6 +1,5 @@
 """Orders at the edge: thinning by level, full rate by name, sources passed over; all reversible."""
 
-import json
 from dataclasses import replace
 
 import numpy as np
@@ -8,10 +7,9 @@ import pytest
 
 from models.edge.config import EdgeConfig
 from models.edge.kernel import EdgeKernel
-from models.edge.standing import LONGEST_NS, MAX_WAITING, Outcome
+from models.edge.standing import LONGEST_NS, LONGEST_THIN_NS, MAX_WAITING, Outcome
 from models.edge.tables import INERTIAL_HZ, POSITION_HZ
 from models.flows.kernel import FlowKernel
-from models.state_bytes import pack_state, unpack_state
 from models.telemetry.block import SampleBlock
 from models.telemetry.flags import Flag
 from models.telemetry.kinds import KINDS, Kind
@@ -328,6 +326,18 @@ def test_orders_that_wait_for_their_tick_have_a_bound() -> None:
     assert [a.outcome for a in effects.orders] == [Outcome.TOO_MANY] * 3
 
 
+def test_a_level_lapses_when_nobody_says_it_again() -> None:
+    held_s, n = LONGEST_THIN_NS / SECOND, 1500
+    times = T0 + np.arange(n) * SECOND
+    beats = block_of(Kind.HEART, 2, np.arange(n), times, {"hr_bpm": np.full(n, 90.0)})
+    _, result = play(CALM, [beats], orders=[(at(10), thin(2)), (at(500), thin(2))])
+    said = [(a.outcome, a.order.level, (a.t_ns - T0) / SECOND) for a in result.orders]
+    assert said == [
+        (Outcome.APPLIED, 2, 10.0), (Outcome.APPLIED, 2, 500.0),
+        (Outcome.LAPSED, 2, 500.0 + held_s),
+    ]
+
+
 def test_no_order_holds_for_ever() -> None:
     kernel = EdgeKernel(TWO)
     orders = (demote("lps", T0 + 10**16), whole("a0", T0 + 10**16))
@@ -380,14 +390,3 @@ def test_a_higher_level_makes_longer_records() -> None:
             batch = RawBatch("s", tick, at((tick + 1) / 10), {Kind.IMU: now})
             found += [r.t_to_ns - r.t_from_ns for r in kernel.handle(batch).records]
         assert set(found[5:]) == {ticks * kernel.config.tick_ns}
-
-
-def test_a_snapshot_from_before_there_were_orders_is_taken_over() -> None:
-    kernel, _ = play(CALM, calm_blocks(3.0))
-    scalars, arrays = unpack_state(kernel.snapshot())
-    del scalars["orders"]
-    older = {name: a for name, a in arrays.items() if not name.startswith("orders.")}
-    assert len(older) == len(arrays) - 3
-    fresh = EdgeKernel(CALM)
-    fresh.restore(pack_state(json.loads(json.dumps(scalars)), older))
-    assert fresh.snapshot() == kernel.snapshot()

@@ -7,8 +7,9 @@ import pytest
 
 from actors.coordinator_view import PoolView
 from actors.decisions import DecisionLog
-from actors.thin_control import ThinControl
+from actors.thin_control import RENEW_NS, ThinControl
 from cluster.names import ACTIONS_TOPIC, orders_topic
+from models.edge.standing import LONGEST_THIN_NS
 from models.errors import FencedError
 from models.policies.ownership import VenueEntry, WorkerReport
 from models.policies.thinning import ThinConfig
@@ -77,6 +78,18 @@ def test_nothing_is_ordered_twice_and_the_way_back_is_an_order_too() -> None:
     assert desk.control.levels() == {}
     ids = [order.order_id for name in VENUES for order in orders(log, name)]
     assert len(set(ids)) == len(ids) == 4
+
+
+def test_a_level_that_stays_is_said_again_before_the_edge_lets_it_lapse() -> None:
+    assert 2 * RENEW_NS < LONGEST_THIN_NS
+    log, clock = fresh()
+    desk = Desk(log, clock)
+    desk.round(calm=0.7)
+    for _ in range(2 * RENEW_NS // 1_000_000_000 - 2):
+        clock.advance(0.5)
+        desk.round(calm=0.4)
+    assert [(o.level, o.reason) for o in orders(log, "ajax")] == [(1, "calm_waits"), (1, "still")]
+    assert len(log.all(ACTIONS_TOPIC)) == 2, "one decision for each venue"
 
 
 def test_a_pinned_flow_is_kept_whole_before_anything_is_thinned() -> None:
