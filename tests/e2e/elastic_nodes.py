@@ -62,8 +62,9 @@ def calm(folder: Path, port: int) -> int:
 
 def elastic(folder: Path, port: int) -> int:
     cluster = ElasticCluster(folder, MAX_NODES, IDLE_S)
-    # Ray reads these when it is imported, which `jobs.live` does.
-    os.environ.update(cluster.environment)
+    # Ray reads these when it is imported, which `jobs.live` does. Between its session and the one
+    # below, the thread that watches must not begin one of its own by a call.
+    os.environ.update(cluster.environment, RAY_ENABLE_AUTO_CONNECT="0")
     from jobs.live import run_live
 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
