@@ -1,5 +1,6 @@
 """Flame graphs of a running step: py-spy beside one process of each kind that carries samples."""
 
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -45,6 +46,7 @@ class FlameRecorder:
                 run.kill()
                 _, error = run.communicate()
             if run.returncode == 0 and out.exists():
+                out.write_text(titled(out.read_text(), kind))
                 self._said.append(str(out))
                 continue
             reason = error.strip().splitlines()[-1] if error.strip() else f"exit {run.returncode}"
@@ -53,3 +55,8 @@ class FlameRecorder:
                 "CAP_SYS_PTRACE, or kernel.yama.ptrace_scope = 0)"
             )
         return self._said
+
+
+def titled(svg: str, title: str) -> str:
+    """The graph under a name instead of the command that made it, with its paths."""
+    return re.sub(r'(<text id="title"[^>]*>)[^<]*', lambda found: found[1] + title, svg, count=1)
