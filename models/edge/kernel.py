@@ -188,7 +188,8 @@ class EdgeKernel:
     def _release(self, upto_ns: int, out: Outcome) -> None:
         tick_ns = self.config.tick_ns
         oldest_ns = self._oldest_pending_ns()
-        if self._edge_ns == _NOT_YET:
+        first = self._edge_ns == _NOT_YET
+        if first:
             if oldest_ns < 0 or oldest_ns >= upto_ns:
                 return
             self._edge_ns = self._sealed_ns = oldest_ns - oldest_ns % tick_ns
@@ -196,7 +197,8 @@ class EdgeKernel:
         longest_ns = max(MAX_STRETCH_NS // tick_ns, 1) * tick_ns
         while self._edge_ns < upto_ns:
             begin_ns = self._edge_ns
-            self.orders.apply(begin_ns)
+            self.orders.apply(begin_ns, first)
+            first = False
             end_ns = min(upto_ns, begin_ns + longest_ns, self.orders.next_ns())
             if oldest_ns < 0 or oldest_ns >= end_ns:
                 quiet_ns = self._newest_ns + self.config.quiet_bound_ns

@@ -120,8 +120,10 @@ class StandingOrders:
         waiting_ns = self._waiting[0][0] if self._waiting else NEVER_NS
         return min(waiting_ns, int(self._state.thin[LEVEL_UNTIL]))
 
-    def apply(self, begin_ns: int) -> None:
-        """Everything that holds from the tick that begins at `begin_ns` on, in order of time."""
+    def apply(self, begin_ns: int, first: bool = False) -> None:
+        """Everything that holds from the tick that begins at `begin_ns` on, in order of time. What
+        came before the `first` tick of all counts from there."""
+        first_ns = begin_ns if first else 0
         while (at_ns := self.next_ns()) <= begin_ns:
             if at_ns == self._state.thin[LEVEL_UNTIL]:
                 assert self._thin is not None
@@ -130,7 +132,7 @@ class StandingOrders:
                 self._thin = None
             else:
                 _, order = self._waiting.pop(0)
-                self._answer(order, self._carry_out(order, at_ns), at_ns)
+                self._answer(order, self._carry_out(order, at_ns, first_ns), at_ns)
 
     def close(self) -> None:
         """The match has ended: what still waits will never hold."""
@@ -158,11 +160,11 @@ class StandingOrders:
 
     # -- inside -----------------------------------------------------------------------------------
 
-    def _carry_out(self, order: Order, at_ns: int) -> Outcome:
+    def _carry_out(self, order: Order, at_ns: int, first_ns: int) -> Outcome:
         if order.match_id != self._match_id:
             return Outcome.OTHER_MATCH
         if order.verb == OrderVerb.THIN:
-            until_ns = min(order.until_ns or NEVER_NS, at_ns + LONGEST_THIN_NS)
+            until_ns = min(order.until_ns or NEVER_NS, max(at_ns, first_ns) + LONGEST_THIN_NS)
             until_ns += -until_ns % self._tick_ns
             self._set_level(order.level, until_ns if order.level > 0 else NEVER_NS)
             self._thin = order if order.level > 0 else None
