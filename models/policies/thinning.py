@@ -71,7 +71,7 @@ class _Growth:
             looks.popleft()
         if now_ns - looks[0][0] < 2 * self._half_ns:
             return 0.0
-        middle = max((one for one in looks if one[0] <= now_ns - self._half_ns), default=looks[0])
+        middle = max(one for one in looks if one[0] <= now_ns - self._half_ns)
         if not looks[0][0] < middle[0] < now_ns:
             return 0.0
         return min(_rate(looks[0], middle), _rate(middle, looks[-1]))
@@ -114,13 +114,13 @@ class ThinPolicy:
         self._before_s = calm_s
         if reason is not None:
             self._calm_since_ns = None
-            if self.level < self.config.most and not shorter and (
-                grows or self._may_step(now_ns)
-            ):
-                config = self.config
+            config = self.config
+            if self.level >= config.most or shorter:
+                return Thinning(self.level, ThinReason.STEADY)
+            if grows:
+                return self._up(now_ns, ThinReason.WAIT_GROWS, config.most)
+            if self._may_step(now_ns):
                 twice = calm_s >= 2.0 * config.enter_s or hot_s >= 2.0 * config.hot_s
-                if grows:
-                    return self._up(now_ns, ThinReason.WAIT_GROWS, self.config.most)
                 return self._up(now_ns, reason, 2 if twice else 1)
             return Thinning(self.level, ThinReason.STEADY)
         if calm_s > self.config.leave_s or busy > self.config.relax_busy:

@@ -34,7 +34,7 @@ class Played:
 
 def test_calm_flows_wait_before_they_are_thinned() -> None:
     played = Played(ThinPolicy())
-    assert played.play([0.2, 0.3, 0.4, 0.5]) == [(0, "steady")] * 4
+    assert played.play([0.1, 0.3, 0.4, 0.5]) == [(0, "steady")] * 4
     assert played.play([0.6]) == [(1, "calm_waits")]
 
 
