@@ -24,6 +24,7 @@ from actors.stadium_recovery import Recovery, recover
 from actors.stadium_report import describe
 from cluster.storage import StorageError
 from models.errors import FencedError, LogError, TouchlineError
+from models.policies.linger import LingerPolicy
 from models.telemetry.raw import RawBatch
 
 TICK_NS: Final = 250_000_000
@@ -58,6 +59,7 @@ class Stadium:
         self._pulled: Pulled | None = None
         self._unsettled: deque[tuple[Source, RawBatch, Verdicts]] = deque()
         self.outage = Outage()
+        self._linger = LingerPolicy()
         self.recovery: Recovery | None = None
         self.state, self.error = "new", ""
         self._finishing = False
@@ -98,7 +100,10 @@ class Stadium:
             while self._opened is None and not self._stop.is_set():
                 self._open_or_wait()
             while not self._stop.is_set() and self.state in ("running", "log_down"):
-                if not self.run_step():
+                begin_ns = self._wall_ns()
+                if self.run_step():
+                    self._collect(begin_ns)
+                else:
                     self._sleep()
         except FencedError as error:
             self.state, self.error = "fenced", str(error)
@@ -176,6 +181,11 @@ class Stadium:
             self._thread.join(30.0)
         elif self._thread is None:
             self._wind_down()
+
+    def lingers_ns(self) -> int:
+        """The least time between two rounds now; 0 where each brings as much as the last."""
+        merges = self._opened is not None and self._opened.feeds.merges
+        return self._linger.span_ns if merges and not self._finishing else 0
 
     def addresses(self) -> dict[str, str]:
         """Where sources listen: source_id -> host:port."""
@@ -321,6 +331,13 @@ class Stadium:
         wait_s = LONGEST_SLEEP_S if due_ns == NEVER_NS else (due_ns - now_ns) / 1e9
         self._wake.wait(min(max(wait_s, 0.0005), LONGEST_SLEEP_S))
         self._wake.clear()
+
+    def _collect(self, begin_ns: int) -> None:
+        """After a round that began then: let rows gather while this stadium is busy."""
+        wait_ns = self._linger.note(begin_ns, self._wall_ns())
+        if wait_ns and self.lingers_ns():
+            # Not for `_wake`, which every packet sets.
+            self._stop.wait(wait_ns / 1e9)
 
     def _wind_down(self) -> None:
         if self._opened is None:

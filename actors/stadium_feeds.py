@@ -44,6 +44,8 @@ class Feeds:
         self._recorded = recorded[0] if recorded else None
         self._live = [source for source in sources if not source.virtual]
         self.heads_left_out = 0
+        self.merges = all(source.merges for source in sources)
+        """Whether asking less often makes a row cheaper (`Source.merges`)."""
 
     def start(self) -> None:
         for source in self.sources:

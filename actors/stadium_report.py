@@ -8,6 +8,7 @@ latency    stage "edge": arrival of the oldest sample of a telemetry record unti
 records    raw, telemetry, events; bytes appended by topic since this start
 orders     level of thinning in force, answers to orders so far by kind, and how reading them goes
 queues     payloads waiting, their bytes, records staged
+linger_ms  how long rows are let gather before a round, 0 while there is time enough
 and log, snapshots, recovery, pid, cpu_s, uptime_s
 """
 
@@ -53,6 +54,7 @@ def describe(stadium: "Stadium", parts: StadiumParts | None, now_ns: int) -> dic
             "staged": journal.staged,
             "heads_left_out": parts.feeds.heads_left_out if parts.feeds is not None else 0,
         },
+        "linger_ms": stadium.lingers_ns() // 1_000_000,
         "snapshots": {
             "taken": parts.snapshots_taken, "errors": parts.snapshot_errors,
             "bytes": parts.snapshot_bytes,

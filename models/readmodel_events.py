@@ -6,12 +6,27 @@ later one supersedes is not served any more: the later one stands for it, also w
 was retracted.
 """
 
+import itertools
 import json
+import sys
 from collections import deque
-from collections.abc import Collection, Iterator
-from typing import Any
+from collections.abc import Collection, Iterable, Iterator
+from typing import Any, NamedTuple
 
 from models.events.envelope import from_cloudevent
+
+
+class _Slot(NamedTuple):
+    """An event as it is kept: what it is chosen by, and its JSON, half the size of a dictionary."""
+
+    cursor: int
+    event_id: str
+    type: str
+    match_id: str
+    body: str
+
+    def served(self) -> dict[str, Any]:
+        return dict(json.loads(self.body))
 
 
 class EventRing:
@@ -19,7 +34,7 @@ class EventRing:
 
     def __init__(self, bound: int) -> None:
         self._bound = bound
-        self._ring: deque[dict[str, Any]] = deque()
+        self._ring: deque[_Slot] = deque()
         self._ids: set[str] = set()
         self._superseded: set[str] = set()
         self.cursor = 0
@@ -30,23 +45,21 @@ class EventRing:
     def __len__(self) -> int:
         return len(self._ring)
 
-    def __iter__(self) -> Iterator[dict[str, Any]]:
-        return iter(self._ring)
-
     def add(self, event: dict[str, Any]) -> bool:
-        """Take `event` (with its `cursor`); False when its id is in the ring already."""
+        """Take `event` (with its `cursor`, which rises); False when its id is in the ring."""
         cursor = int(event["cursor"])
         self.cursor = max(self.cursor, cursor)
         if event["event_id"] in self._ids:
             self.doubles += 1
             return False
+        slot = _slot(event, cursor)
         if len(self._ring) >= self._bound:
             gone = self._ring.popleft()
-            self._ids.discard(gone["event_id"])
-            self._superseded.discard(gone["event_id"])
-            self.first_cursor = int(gone["cursor"])
-        self._ring.append(event)
-        self._ids.add(event["event_id"])
+            self._ids.discard(gone.event_id)
+            self._superseded.discard(gone.event_id)
+            self.first_cursor = gone.cursor
+        self._ring.append(slot)
+        self._ids.add(slot.event_id)
         if event["supersedes"] in self._ids:
             self._superseded.add(event["supersedes"])
         self.seen += 1
@@ -60,25 +73,33 @@ class EventRing:
         self, cursor: int, limit: int, types: Collection[str] = (), match_id: str = ""
     ) -> list[dict[str, Any]]:
         """Up to `limit` events after `cursor`, oldest first; only those of `types` if given."""
-        found: list[dict[str, Any]] = []
-        for event in self._ring:
-            stands = event["event_id"] not in self._superseded
-            if event["cursor"] > cursor and stands and selects(event, types, match_id):
-                found.append(event)
-                if len(found) >= limit:
-                    break
-        return found
+        # From the newest backwards: who follows lacks a few of ten thousand.
+        later = itertools.takewhile(lambda slot: slot.cursor > cursor, reversed(self._ring))
+        found = list(self._standing(later, types, match_id))
+        return [slot.served() for slot in found[::-1][:limit]]
 
     def newest(self, limit: int, types: Collection[str] = ()) -> list[dict[str, Any]]:
         """The last `limit` events, oldest first."""
-        found: list[dict[str, Any]] = []
-        for event in reversed(self._ring):
-            stands = event["event_id"] not in self._superseded
-            if stands and selects(event, types, ""):
-                found.append(event)
-                if len(found) >= limit:
-                    break
-        return found[::-1]
+        found = list(itertools.islice(self._standing(reversed(self._ring), types, ""), limit))
+        return [slot.served() for slot in found[::-1]]
+
+    def _standing(
+        self, slots: Iterable[_Slot], types: Collection[str], match_id: str
+    ) -> Iterator[_Slot]:
+        """Those that nothing supersedes, of one of `types` and of the match, if given."""
+        return (
+            slot for slot in slots
+            if slot.event_id not in self._superseded
+            and (not types or slot.type in types)
+            and (not match_id or slot.match_id == match_id)
+        )
+
+
+def _slot(event: dict[str, Any], cursor: int) -> _Slot:
+    body = json.dumps(event, separators=(",", ":"))
+    return _Slot(
+        cursor, event["event_id"], sys.intern(event["type"]), sys.intern(event["match_id"]), body
+    )
 
 
 def selects(event: dict[str, Any], types: Collection[str], match_id: str) -> bool:

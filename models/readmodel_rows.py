@@ -26,9 +26,8 @@ class TableRow:
 
     def value(self, name: str) -> Any:
         """One column's value; None when there is no such column."""
-        if name not in self._table.column_names:
-            return None
-        return self._table.column(name)[self._index].as_py()
+        place = self._table.schema.get_field_index(name)
+        return self._table.column(place)[self._index].as_py() if place >= 0 else None
 
 
 class Readable:

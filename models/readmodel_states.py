@@ -201,7 +201,7 @@ def _newest_rows(subjects: list[str], times: Any) -> dict[str, int]:
 
 
 def _is_hot(
-    was: bool, hot: list[float | None] | None, intensity: list[float | None] | None, index: int
+    was: bool, hot: list[float] | None, intensity: list[float] | None, index: int
 ) -> bool:
     """What the row says; if it says nothing, by hysteresis on its intensity."""
     if hot is not None and _known(hot[index]):
@@ -212,14 +212,16 @@ def _is_hot(
 
 
 def _has(table: pa.Table, name: str) -> bool:
-    return name in table.column_names
+    return bool(table.schema.get_field_index(name) >= 0)
 
 
-def _listed(table: pa.Table, name: str) -> list[float | None] | None:
-    """A column of numbers; None where there is none. Raises TypeError, ValueError."""
+def _listed(table: pa.Table, name: str) -> list[float] | None:
+    """A column of numbers, NaN where there is none; None without the column. Raises TypeError,
+    ValueError."""
     if not _has(table, name):
         return None
-    return [None if value is None else float(value) for value in table.column(name).to_pylist()]
+    values = table.column(name).to_numpy(zero_copy_only=False).astype(np.float64)
+    return values.tolist()  # type: ignore[no-any-return]
 
 
 def _shown(row: dict[str, Any]) -> dict[str, Any]:

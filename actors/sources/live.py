@@ -55,6 +55,7 @@ class LiveSource:
 
     endless = True
     virtual = False
+    merges = True
     type_name = "live"
 
     def __init__(

@@ -3,8 +3,8 @@
 The cursor counts units of 50 ms of arrival time, whatever the speed, so a restart with another
 speed resumes at the same sample, and the cuts do not depend on where a restart happened. Slow
 matches come in slices as small as a unit, because rows that wait for their slice are latency.
-With `merge_late` a stadium that has fallen behind gets all slices that are due as one, up to a
-second, as it finds them in the queue of a live feed: then the cuts depend on when it asks.
+With `merge_late` a stadium gets all slices that are due as one, up to a second, as it finds them in
+the queue of a live feed: then the cuts depend on when it asks.
 """
 
 from typing import Any, Final, Protocol
@@ -20,8 +20,6 @@ UNIT_NS: Final = 50_000_000
 SECOND_UNITS: Final = 1_000_000_000 // UNIT_NS
 SLICED_UP_TO: Final = 5.0
 """Above this speed a slice is a whole second or more: wall-clock latency is below a slice's."""
-BEHIND_NS: Final = 150_000_000
-"""A slice that is taken so long after it was due is late, and those after it come with it."""
 
 
 class Track(Protocol):
@@ -57,7 +55,7 @@ class PlayedSource:
         self, source_id: str, track: Track, speed: float, cursor: int = 0, merge_late: bool = False
     ) -> None:
         self.source_id = source_id
-        self._merge_late = merge_late
+        self.merges = merge_late and 0 < speed <= SLICED_UP_TO
         self._track = track
         self._pacer = Pacer(speed)
         self._cursor = cursor
@@ -118,10 +116,8 @@ class PlayedSource:
         return self._track.start_ns + cursor * UNIT_NS
 
     def _all_due(self, upto: int, now_ns: int) -> int:
-        """End of the last slice that is due, if the one to `upto` is late; within a second."""
-        speed, due_ns = self._pacer.speed, self._pacer.due_ns(self._time_ns(upto))
-        late = now_ns - due_ns >= BEHIND_NS
-        if not self._merge_late or not late or not 0 < speed <= SLICED_UP_TO:
+        """End of the last slice that is due, where they come as one; within a second."""
+        if not self.merges:
             return upto
         end = min((self._cursor // SECOND_UNITS + 1) * SECOND_UNITS, self._track.units)
         while upto < end and self._pacer.due_ns(self._time_ns(self._slice_end(upto))) <= now_ns:

@@ -25,6 +25,7 @@ class Source(Protocol):
     source_id   stable over restarts; raw records carry it together with the cursor
     endless     True for live feeds: they end with the venue and do not hold a match open
     virtual     True when arrival times come from a recording, False when they are the wall clock
+    merges      all that waits comes as one batch, so that asking less often makes a row cheaper
     done        nothing will ever come again
     position_ns arrival-clock time up to which a virtual source has delivered
     """
@@ -32,6 +33,7 @@ class Source(Protocol):
     source_id: str
     endless: bool
     virtual: bool
+    merges: bool
 
     @property
     def done(self) -> bool: ...

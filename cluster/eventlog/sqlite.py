@@ -28,7 +28,7 @@ from typing import Any, Final
 
 from cluster.eventlog.port import Record, StoredRecord, TopicInfo
 from cluster.eventlog.sqlite_control import Control
-from cluster.eventlog.sqlite_folder import Segment, TopicFolder, segment_name, topics_in
+from cluster.eventlog.sqlite_folder import Segment, TopicFolder, TopicList, segment_name
 from cluster.eventlog.sqlite_lock import LogLock
 from cluster.eventlog.sqlite_plan import (
     Plan,
@@ -70,6 +70,7 @@ class _Local:
         self.reader = SegmentReader(self.pool)
         self.control = Control(self.pool)
         self.folders: dict[str, TopicFolder] = {}
+        self.topics = TopicList(root)
         self.locks: dict[str, threading.Lock] = {}
         self.guard = threading.Lock()
 
@@ -198,7 +199,7 @@ class SqliteLog:
     def topics(self) -> list[str]:
         """See `EventLog.topics`."""
         with _as_log_error("topics"):
-            return topics_in(self._root)
+            return self._mine().topics.topics()
 
     def close(self) -> None:
         """See `EventLog.close`. A later call opens what it needs again."""

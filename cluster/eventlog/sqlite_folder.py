@@ -156,14 +156,46 @@ def folder_name(topic: str) -> str:
     return name
 
 
-def topics_in(root: Path) -> list[str]:
-    """The topics that have a segment, sorted."""
-    try:
-        names = os.listdir(root)
-    except FileNotFoundError:
-        return []
-    topics = (unquote(name) for name in names if (root / name).is_dir())
-    return sorted(topic for topic in topics if TopicFolder(root, topic).segments())
+class TopicList:
+    """The topics below a root. Cheap to ask: an unchanged root costs one `stat`, and one more for
+    each folder that has no segment yet. A topic that has one keeps one: none is ever emptied."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._known = _Topics(-1, (), ())
+
+    def topics(self) -> list[str]:
+        """Those that have a segment, sorted."""
+        try:
+            mtime_ns = os.stat(self._root).st_mtime_ns
+        except FileNotFoundError:
+            return []
+        known = self._known
+        if known.mtime_ns != mtime_ns:
+            settled = time.time_ns() - mtime_ns > _MTIME_DOUBT_NS
+            known = _Topics(mtime_ns if settled else -1, (), self._folders())
+        if known.without:
+            begun = [folder for folder in known.without if folder.segments()]
+            without = tuple(folder for folder in known.without if folder not in begun)
+            names = sorted({*known.names, *(folder.topic for folder in begun)})
+            known = _Topics(known.mtime_ns, tuple(names), without)
+        # Replaced whole: other threads ask, too.
+        self._known = known
+        return list(known.names)
+
+    def _folders(self) -> tuple[TopicFolder, ...]:
+        with os.scandir(self._root) as found:
+            names = [unquote(entry.name) for entry in found if entry.is_dir()]
+        return tuple(TopicFolder(self._root, name) for name in names)
+
+
+@dataclass(frozen=True, slots=True)
+class _Topics:
+    """mtime_ns: of the root, -1 while it may have changed since; `without` a segment."""
+
+    mtime_ns: int
+    names: tuple[str, ...]
+    without: tuple[TopicFolder, ...]
 
 
 def remove_database(path: Path) -> None:

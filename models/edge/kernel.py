@@ -101,10 +101,8 @@ class EdgeKernel:
         kinds = {}
         for kind, code in KIND_CODE.items():
             tally = self._state.tallies[code]
-            reasons = {
-                reason.label: int(tally[FIRST_REASON + reason])
-                for reason in Reason if tally[FIRST_REASON + reason]
-            }
+            refused = tally[FIRST_REASON : FIRST_REASON + len(Reason)]
+            reasons = {Reason(k).label: int(refused[k]) for k in refused.nonzero()[0].tolist()}
             buffered = len(self._pending.get(kind, ())) + sum(map(len, self._late.get(kind, ())))
             kinds[kind] = KindAccount(
                 int(tally[IN]), int(tally[FORWARDED]), int(tally[THINNED]), buffered,

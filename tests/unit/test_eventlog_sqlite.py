@@ -55,6 +55,30 @@ def open_store(tmp_path: Path) -> OpenStore:
     return lambda: SqliteLog(tmp_path / "log", SEGMENT_BYTES)
 
 
+def test_topics_that_others_begin_are_listed_from_their_first_record(tmp_path: Path) -> None:
+    reader, writer = SqliteLog(tmp_path / "log"), SqliteLog(tmp_path / "log")
+    assert reader.topics() == []
+    fill(writer, 1)
+    assert reader.topics() == [TOPIC]
+    (tmp_path / "log" / "later").mkdir()
+    _settle(reader)
+    assert reader.topics() == [TOPIC], "a folder without a segment is no topic"
+    writer.append("later", [record(0)], 0)
+    assert reader.topics() == ["later", TOPIC]
+    _settle(reader)
+    writer.append("raw/another", [record(0)], 0)
+    assert reader.topics() == ["later", "raw/another", TOPIC]
+    pickled = pickle.loads(pickle.dumps(reader))
+    assert pickled.topics() == reader.topics()
+
+
+def _settle(log: SqliteLog) -> None:
+    """Make the root old enough for what is listed to be kept."""
+    before_ns = time.time_ns() - 10**9
+    os.utime(log._root, ns=(before_ns, before_ns))
+    log.topics()
+
+
 @pytest.fixture
 def log(open_store: OpenStore) -> SqliteLog:
     log = open_store()

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from actors.net_client import NetClient, NetConfig, NetTask, Prediction, fits
-from models.nets.contract import EVENT_WINDOW, FATIGUE_FEATURES, FATIGUE_OUTPUTS
+from models.nets.contract import EVENT_WINDOW, FATIGUE_FEATURES, FATIGUE_OUTPUTS, INPUT_SHAPES
 from tests.unit.fakes_log import Clock
 
 
@@ -198,3 +198,18 @@ def test_calls_run_in_threads_of_the_client() -> None:
     client.drain(5.0)
     assert [p.source for p in client.poll()] == ["net"]
     client.close()
+
+
+def test_rules_answer_tasks_of_several_nets_in_their_order() -> None:
+    clock = Clock()
+    together, single = NetClient(None, clock), NetClient(None, clock)
+    still = np.zeros(INPUT_SHAPES["event"], np.float32)
+    windows = [NetTask("event", "v", ("subject_id", f"e{k}"), k, still) for k in range(3)]
+    tasks = [task(1), task(2), *windows, task(3)]
+    together.submit(tasks)
+    for one in tasks:
+        single.submit([one])
+    assert [p.task for p in together.poll()] == tasks
+    together.submit(tasks)
+    assert [p.encode() for p in together.poll()] == [p.encode() for p in single.poll()]
+    assert together.counters["predictions_fallback"] == 2 * len(tasks)

@@ -111,12 +111,25 @@ def test_a_source_that_was_not_pulled_catches_up_without_a_gap(match: MatchSimul
 
 def test_late_slices_can_be_merged_up_to_a_second(match: MatchSimulator) -> None:
     source = PlayedSource("s", SimulatedTrack(match), 1.0, merge_late=True)
-    late_ms = [0, 330, 330, 400, 400, 2070, 2070, 2070]
+    assert source.merges
+    late_ms = [0, 50, 330, 330, 400, 400, 2070, 2070, 2070]
     given = [source.next_batch(WALL + ms * 1_000_000) for ms in late_ms]
-    assert [batch and batch.cursor for batch in given] == [None, 6, None, 7, 8, 20, 40, 41]
+    assert [batch and batch.cursor for batch in given] == [None, 1, 6, None, 8, None, 20, 40, 41]
     rest = PlayedSource("s", SimulatedTrack(match), 1.0, 41)
     found = rows([batch for batch in given if batch is not None] + drain(rest))
     assert same(found, rows(drain(PlayedSource("s", SimulatedTrack(match), 1.0))))
+
+
+@pytest.mark.parametrize(("speed", "merge_late"), [(1.0, False), (0.0, True), (20.0, True)])
+def test_only_slices_of_a_slow_match_are_merged_and_when_asked_to(
+    match: MatchSimulator, speed: float, merge_late: bool
+) -> None:
+    source = PlayedSource("s", SimulatedTrack(match), speed, merge_late=merge_late)
+    assert not source.merges
+    alike = PlayedSource("s", SimulatedTrack(match), speed)
+    for late_ns in (0, 10**9, 10**9):
+        mine, other = source.next_batch(WALL + late_ns), alike.next_batch(WALL + late_ns)
+        assert (mine and mine.cursor) == (other and other.cursor)
 
 
 def test_at_full_speed_a_row_arrives_when_it_is_handed_over(match: MatchSimulator) -> None:

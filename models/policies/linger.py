@@ -1,0 +1,59 @@
+"""LingerPolicy: how long a live venue collects before its next round.
+
+A round costs about the same whether it brings fifty rows or five thousand. While there is time
+enough, every packet is worked on as it comes; a stadium that is busy for most of the time collects
+for a while instead, which makes each row cheaper and later by no more than that while. Busy time is
+wall time, so that waiting for a core or for the disk counts: that is how a stadium notices that the
+machine it shares is full. The span doubles while it is busier than `busy_high` and halves while it
+is busier than `busy_low` no more; halving it at most doubles what rounds cost, so it does not swing
+as long as `busy_low` is under half of `busy_high`. Pure.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class LingerConfig:
+    """least_ns, most_ns: bounds of the span, where there is one; look_ns: busy time is looked at
+    over so long. busy_high, busy_low: shares of that time."""
+
+    least_ns: int = 50_000_000
+    most_ns: int = 200_000_000
+    look_ns: int = 500_000_000
+    busy_high: float = 0.5
+    busy_low: float = 0.2
+
+    def __post_init__(self) -> None:
+        assert 0 < self.least_ns <= self.most_ns, self
+        assert self.look_ns > self.most_ns, self
+        assert 0 < self.busy_low < self.busy_high / 2 < 0.5, self
+
+
+class LingerPolicy:
+    """One per stadium. `span_ns` is the least time from one round to the next; 0 at first."""
+
+    def __init__(self, config: LingerConfig | None = None) -> None:
+        self._config = config or LingerConfig()
+        self.span_ns = 0
+        self._since_ns: int | None = None
+        self._busy_ns = 0
+
+    def note(self, begin_ns: int, end_ns: int) -> int:
+        """A round that found something to do has taken so long; how long to wait after it, ns. A
+        clock that goes back starts the look anew."""
+        if self._since_ns is None or begin_ns < self._since_ns or end_ns < begin_ns:
+            self._since_ns, self._busy_ns = begin_ns, 0
+        self._busy_ns += max(0, end_ns - begin_ns)
+        passed_ns = end_ns - self._since_ns
+        if passed_ns >= self._config.look_ns:
+            self._look(self._busy_ns / passed_ns)
+            self._since_ns, self._busy_ns = end_ns, 0
+        return max(0, begin_ns + self.span_ns - end_ns)
+
+    def _look(self, busy: float) -> None:
+        config = self._config
+        if busy > config.busy_high:
+            self.span_ns = min(max(2 * self.span_ns, config.least_ns), config.most_ns)
+        elif busy < config.busy_low:
+            half_ns = self.span_ns // 2
+            self.span_ns = half_ns if half_ns >= config.least_ns else 0
