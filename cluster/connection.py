@@ -57,6 +57,9 @@ _LOCAL_ENVIRONMENT: Final = {
     # Only this autoscaler, which `ray up` takes by itself, looks for requests that no node can
     # satisfy: without it the first of `TUNED` does nothing.
     "RAY_enable_autoscaler_v2": "1",
+    # Of the calls of actors, some hundred a minute, the newest are remembered for people to look
+    # at. Ray's own bound of 100,000 is reached in hours, and memory grows until then.
+    "RAY_task_events_max_num_task_in_gcs": "2000",
 }
 
 

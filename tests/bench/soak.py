@@ -1,8 +1,8 @@
 """`make soak`: venues at real time for half an hour; flat memory, constant files, nothing lost.
 
 Prints JSON: every 10 s the memory (PSS) and the open file descriptors of the whole process tree,
-then their slopes over the second half, when caches are warm, and
-the run's own account. Exits with 1 when the account does not hold, when memory grows by more than
+then their slopes over the second half, when caches are warm, by kind of process as well, and the
+run's own account. Exits with 1 when the account does not hold, when memory grows by more than
 5 % an hour there, or when file descriptors do.
 """
 
@@ -12,17 +12,30 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import psutil
 
+from tests.bench.load_processes import BASE, DRIVER, kind_of
+
 ROOT = Path(__file__).resolve().parents[2]
 EVERY_S = 10.0
 START_S = 420
 """So long may starting and ending take beside the play."""
 GROWTH_PER_HOUR = 0.05
+
+
+@dataclass
+class Look:
+    """What the processes of the run hold at `at_s` of it; memory by kind of process."""
+
+    at_s: float
+    pss_bytes: dict[str, int] = field(default_factory=dict)
+    files: int = 0
+    processes: int = 0
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -42,9 +55,8 @@ def main(argv: list[str] | None = None) -> int:
     return 0 if result["holds"] else 1
 
 
-def watched(folder: Path, venues: int, seconds: float) -> tuple[dict[str, Any], list[list[float]]]:
-    """The report of the run, and what its processes used over time: rows of seconds, PSS bytes,
-    file descriptors, processes."""
+def watched(folder: Path, venues: int, seconds: float) -> tuple[dict[str, Any], list[Look]]:
+    """The report of the run, and what its processes used over time."""
     settings, out = folder / "live.toml", folder / "report.json"
     source = f'{{type = "simulator", duration_s = {seconds:.0f}, speed = 1.0, seed = %d}}'
     listed = "".join(
@@ -58,13 +70,14 @@ def watched(folder: Path, venues: int, seconds: float) -> tuple[dict[str, Any], 
         sys.executable, "-m", "jobs.cli", "live", "--settings", str(settings), "--seconds",
         str(int(seconds) + 30), "--json", str(out),
     ]
-    begun, looks = time.monotonic(), []
+    begun = time.monotonic()
+    looks: list[Look] = []
     with (folder / "log").open("w") as log:
         run = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)
         while run.poll() is None:
             if time.monotonic() - begun > seconds + START_S:
                 run.terminate()
-            looks.append([time.monotonic() - begun, *used(run.pid)])
+            looks.append(used(run.pid, time.monotonic() - begun))
             time.sleep(EVERY_S)
     if run.returncode != 0 or not out.exists():
         said = (folder / "log").read_text()[-2000:]
@@ -72,43 +85,69 @@ def watched(folder: Path, venues: int, seconds: float) -> tuple[dict[str, Any], 
     return json.loads(out.read_text()), looks
 
 
-def used(pid: int) -> tuple[float, float, float]:
-    """PSS bytes, file descriptors and processes of a process and its descendants."""
-    pss = files = count = 0
+def used(pid: int, at_s: float) -> Look:
+    """What a process and its descendants hold now."""
+    look = Look(at_s)
     try:
-        tree = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
+        me = psutil.Process(pid)
+        tree = [me, *me.children(recursive=True)]
     except psutil.NoSuchProcess:
-        return 0.0, 0.0, 0.0
+        return look
     for process in tree:
         try:
-            pss += process.memory_full_info().pss
-            files += process.num_fds()
-            count += 1
+            kind = DRIVER if process.pid == pid else named(process)
+            pss = process.memory_full_info().pss
+            look.files += process.num_fds()
         except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
             continue
-    return float(pss), float(files), float(count)
+        look.pss_bytes[kind] = look.pss_bytes.get(kind, 0) + pss
+        look.processes += 1
+    return look
 
 
-def judged(report: dict[str, Any], looks: list[list[float]]) -> dict[str, Any]:
+def named(process: psutil.Process) -> str:
+    """Its kind; of Ray's own actors the name. Tasks and what waits for one are one kind."""
+    kind, words = kind_of(process), process.cmdline()
+    if kind != BASE or not words or not words[0].startswith("ray::"):
+        return kind
+    title = words[0].removeprefix("ray::")
+    actor = title.split(".")[0].split("(")[0].split(":")[0]
+    return actor if title[:1] == "_" or "Actor" in title or "Serve" in title else "ray tasks"
+
+
+def judged(report: dict[str, Any], looks: list[Look]) -> dict[str, Any]:
     """Slopes over the second half of the looks, start and end of the run left out."""
-    table = np.array(looks)
-    half = table[len(table) // 2 : -max(3, len(table) // 20)]
-    slopes = {}
-    for name, column in (("pss", 1), ("file_descriptors", 2)):
-        slope, level = np.polyfit(half[:, 0] - half[0, 0], half[:, column], 1)
-        slopes[name] = float(slope) * 3600.0 / float(level)
+    half = looks[len(looks) // 2 : -max(3, len(looks) // 20)]
+    slopes = {
+        "pss": relative_per_hour(half, [sum(look.pss_bytes.values()) for look in half]),
+        "file_descriptors": relative_per_hour(half, [look.files for look in half]),
+    }
+    kinds = sorted({kind for look in half for kind in look.pss_bytes})
+    by_kind = {
+        kind: round(per_hour(half, [look.pss_bytes.get(kind, 0) for look in half]) / 1e6, 1)
+        for kind in kinds
+    }
     samples, conservation = report["samples"], report["conservation"]
     steady = all(slope <= GROWTH_PER_HOUR for slope in slopes.values())
     return {
         "samples": samples["in"], "conservation": conservation, "growth_per_hour": slopes,
+        "growth_mb_per_hour": by_kind,
         "total_ms": report["latency_ms"].get("total", {}), "wall_s": report["wall_s"],
         "cpu_s": report["cpu_s"], "pss_bytes_max": report["pss_bytes_max"],
-        "looks": {
-            "columns": ["s", "pss_bytes", "file_descriptors", "processes"],
-            "rows": [[round(value) for value in row] for row in looks],
-        },
+        "looks": [asdict(look) for look in looks],
         "steady": steady, "holds": bool(steady and conservation["holds"]),
     }
+
+
+def per_hour(looks: list[Look], values: list[int]) -> float:
+    """Slope of a straight line through `values`, in their unit an hour."""
+    at_s = np.array([look.at_s for look in looks])
+    return float(np.polyfit(at_s - at_s[0], values, 1)[0]) * 3600.0
+
+
+def relative_per_hour(looks: list[Look], values: list[int]) -> float:
+    """The slope as a share of the mean."""
+    return per_hour(looks, values) / float(np.mean(values))
 
 
 if __name__ == "__main__":
