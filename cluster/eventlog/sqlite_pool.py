@@ -4,6 +4,7 @@ Owns how a connection is opened (durability, permissions, salvage), not what is 
 """
 
 import os
+import resource
 import sqlite3
 import threading
 import time
@@ -16,7 +17,13 @@ from typing import Final
 BUSY_TIMEOUT_S: Final = 10.0
 CHECKPOINT_BYTES: Final = 4 << 20
 PAGE_BYTES: Final = 4096
-MAX_IDLE: Final = 48
+LEAST_IDLE: Final = 48
+MOST_IDLE: Final = 1024
+FILES_AN_IDLE: Final = 8
+"""A connection holds three files. A process may have some thousand, and needs most of them."""
+WRITE_CACHE_KB: Final = 1024
+READ_CACHE_KB: Final = 256
+"""Of each connection. A reader goes through a segment once, and many segments lie open."""
 IDLE_S: Final = 60.0
 """A file that nobody has asked for so long is closed: a log leaves its older segments behind."""
 
@@ -30,9 +37,10 @@ class ConnectionPool:
     """
 
     def __init__(
-        self, max_idle: int = MAX_IDLE, clock_s: Callable[[], float] = time.monotonic
+        self, max_idle: int | None = None, clock_s: Callable[[], float] = time.monotonic
     ) -> None:
-        self._max_idle, self._clock_s = max_idle, clock_s
+        self._max_idle = idle_bound() if max_idle is None else max_idle
+        self._clock_s = clock_s
         self._used_s: dict[Key, float] = {}
         self._lock = threading.Lock()
         self._idle: OrderedDict[Key, list[sqlite3.Connection]] = OrderedDict()
@@ -111,6 +119,15 @@ class ConnectionPool:
         return closing
 
 
+def idle_bound() -> int:
+    """How many connections may lie idle. Who goes round more files than that, as a reader of all
+    venues does, opens one for each look."""
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if files == resource.RLIM_INFINITY:
+        return MOST_IDLE
+    return min(max(files // FILES_AN_IDLE, LEAST_IDLE), MOST_IDLE)
+
+
 def open_database(path: Path, role: str) -> sqlite3.Connection:
     """An existing database file, in autocommit mode. Raises sqlite3.Error; never makes a file.
 
@@ -120,11 +137,12 @@ def open_database(path: Path, role: str) -> sqlite3.Connection:
         f"{path.absolute().as_uri()}?mode=rw", uri=True, isolation_level=None,
         check_same_thread=False, timeout=BUSY_TIMEOUT_S,
     )
+    writes = role == "write"
     try:
         connection.text_factory = bytes
-        connection.execute("PRAGMA cache_size=-1024")
+        connection.execute(f"PRAGMA cache_size={-WRITE_CACHE_KB if writes else -READ_CACHE_KB}")
         connection.execute("PRAGMA mmap_size=0")
-        if role == "write":
+        if writes:
             connection.execute("PRAGMA synchronous=FULL")
             connection.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_BYTES // PAGE_BYTES}")
             connection.execute(f"PRAGMA journal_size_limit={CHECKPOINT_BYTES}")

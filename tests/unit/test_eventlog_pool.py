@@ -1,11 +1,12 @@
 """Connections that are kept: within a bound, and no longer than anybody asks for them."""
 
+import resource
 import sqlite3
 from pathlib import Path
 
 import pytest
 
-from cluster.eventlog.sqlite_pool import IDLE_S, ConnectionPool
+from cluster.eventlog.sqlite_pool import IDLE_S, LEAST_IDLE, MOST_IDLE, ConnectionPool, idle_bound
 
 
 @pytest.fixture
@@ -51,3 +52,23 @@ def test_what_is_kept_has_a_bound_and_the_longest_unused_goes(files: list[Path])
     pool.close()
     assert all(closed(one) for one in made)
     assert not closed(use(pool, files[0]))
+
+
+@pytest.mark.parametrize(("files", "bound"), [
+    (64, LEAST_IDLE), (1024, 128), (20_000, MOST_IDLE), (resource.RLIM_INFINITY, MOST_IDLE),
+])
+def test_the_bound_follows_the_files_that_a_process_may_have(
+    monkeypatch: pytest.MonkeyPatch, files: int, bound: int
+) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda which: (files, files))
+    assert idle_bound() == bound
+
+
+def test_a_round_over_the_topics_of_fifty_venues_opens_each_file_once(tmp_path: Path) -> None:
+    paths = [tmp_path / f"seg-{n}.db" for n in range(120)]
+    for path in paths:
+        sqlite3.connect(path).close()
+    pool = ConnectionPool()
+    first = [use(pool, path) for path in paths]
+    assert [use(pool, path) for path in paths] == first
+    pool.close()

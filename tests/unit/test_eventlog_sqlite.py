@@ -17,6 +17,7 @@ import pytest
 from cluster.eventlog.open import open_log
 from cluster.eventlog.port import Record
 from cluster.eventlog.sqlite import SqliteLog
+from cluster.eventlog.sqlite_pool import FILES_AN_IDLE
 from models.errors import ConfigError, LogError
 from tests.unit.eventlog_conformance import (
     TOPIC,
@@ -34,6 +35,7 @@ WRITER = """
 import sys
 from cluster.eventlog.port import Record
 from cluster.eventlog.sqlite import SqliteLog
+from cluster.eventlog.sqlite_pool import FILES_AN_IDLE
 from models.errors import FencedError
 root, stream, epoch = sys.argv[1], sys.argv[2], int(sys.argv[3])
 log = SqliteLog(root, 16_384)
@@ -212,7 +214,8 @@ def test_a_closed_log_opens_again_when_used(log: SqliteLog) -> None:
     assert len(read_all(log)) == 2
 
 
-def test_connections_are_bounded(tmp_path: Path) -> None:
+def test_connections_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda which: (48 * FILES_AN_IDLE,) * 2)
     log = SqliteLog(tmp_path)
     before = len(os.listdir("/proc/self/fd"))
     for topic in range(80):
