@@ -86,7 +86,7 @@ class StateBoard:
         """
         if table.num_rows == 0:
             return 0
-        subjects = table.column("subject_id").to_pylist()
+        subjects = _names(table.column("subject_id"))
         times = table.column("t_ns").to_numpy()
         statuses = table.column("status").to_pylist() if _has(table, "status") else []
         self.rows += table.num_rows
@@ -97,7 +97,7 @@ class StateBoard:
             return 0
         self.head_ns = max(self.head_ns, int(times.max()))
         algorithm = (table.schema.metadata or {}).get(b"algo_version", b"").decode()
-        last = _newest_rows(subjects, times)
+        last = _newest_rows(subjects, times.tolist())
         whole = [] if self._readable.later(table) else table.to_pylist()
         hot, intensity = (_listed(table, name) for name in ("hot", "intensity"))
         changed = 0
@@ -191,7 +191,19 @@ def _trend(entry: StateEntry) -> list[int]:
     ]
 
 
-def _newest_rows(subjects: list[str], times: Any) -> dict[str, int]:
+def _names(column: pa.ChunkedArray) -> list[str]:
+    """Texts; of a dictionary each is made once, and not for every row. Raises ValueError."""
+    if column.num_chunks != 1 or not pa.types.is_dictionary(column.type) or column.null_count:
+        return list(column.to_pylist())
+    held = column.chunk(0)
+    texts = held.dictionary.to_pylist()
+    places = held.indices.to_numpy().tolist()
+    if any(not 0 <= place < len(texts) for place in places):
+        raise ValueError("an index beyond the dictionary")
+    return [texts[place] for place in places]
+
+
+def _newest_rows(subjects: list[str], times: list[int]) -> dict[str, int]:
     """The index of the newest row of each subject; of two at the same time the later one."""
     best: dict[str, int] = {}
     for index, subject_id in enumerate(subjects):

@@ -68,3 +68,20 @@ def test_bytes_that_are_no_stream_are_a_value_error_or_arrow_error() -> None:
     for payload in (b"", b"\x00" * 40, b"no stream"):
         with pytest.raises((ValueError, pa.ArrowException)):
             read_table(payload)
+
+
+def coded(places: list[int]) -> pa.Array:
+    indices = pa.array(places, pa.int32())
+    return pa.DictionaryArray.from_arrays(indices, pa.array(["a-2", "a-1"]), safe=False)
+
+
+def test_ids_by_a_dictionary_are_those_that_are_written_out() -> None:
+    board, plain = taken(table_of(subject_id=coded([1, 0]))), taken(table_of())
+    assert board.entries.keys() == plain.entries.keys()
+    assert board.entries["a-1"].values == plain.entries["a-1"].values == {"speed_mps": 1.2346}
+
+
+@pytest.mark.parametrize("places", [[0, 2], [-1, 0]])
+def test_an_id_beyond_the_dictionary_is_a_value_error(places: list[int]) -> None:
+    with pytest.raises(ValueError, match="beyond"):
+        taken(table_of(subject_id=coded(places)))
