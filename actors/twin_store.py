@@ -22,13 +22,22 @@ from cluster.settings import Settings
 from models.errors import LogError, OffsetError
 from models.latency import LatencyHistogram
 from models.readmodel import ReadModel
-from models.readmodel_input import EVENTS, FOLLOWED, split_topic
+from models.readmodel_input import (
+    ACTIONS,
+    EVENTS,
+    FOLLOWED,
+    HEALTH,
+    INSIGHTS,
+    ROSTER,
+    split_topic,
+)
 from models.readmodel_venue import VenueModel
 
 POLL_S: Final = 0.01
 IDLE_POLL_S: Final = 0.05
-UNHURRIED_S: Final = 0.025
-"""Time between looks at topics that hold no events: a state is four times as old when it comes."""
+PACES_S: Final = {EVENTS: 0.0, INSIGHTS: 0.025, ROSTER: 0.1, HEALTH: 0.25, ACTIONS: 0.25}
+"""Time between looks at topics of a kind, a tenth of what passes between two of their records: with
+many venues most looks find nothing, and they are a good part of what the store costs."""
 DISCOVER_S: Final = 1.0
 BATCH: Final = 512
 RETRY_S: Final = 0.5
@@ -54,6 +63,7 @@ class TwinStore:
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._offsets: dict[str, int] = {}
+        self._looked_s: dict[str, float] = {}
         self._discovered_s = float("-inf")
         self._latency = {"delivery": LatencyHistogram(), "total": LatencyHistogram()}
         self._thread: threading.Thread | None = None
@@ -77,23 +87,28 @@ class TwinStore:
         if self._owns_log:
             self._log.close()
 
-    def step(self, events_only: bool = False) -> int:
-        """One bounded round over all topics, or over those with events; the number of records
+    def step(self, paced: bool = False) -> int:
+        """One bounded round over all topics, or over those whose turn it is; the number of records
         taken. Raises LogError."""
         now_s = self._monotonic_s()
         if now_s - self._discovered_s >= DISCOVER_S:
             self._discover()
             self._discovered_s = now_s
-        wanted = [t for t in self._offsets if not events_only or split_topic(t)[0] == EVENTS]
-        return sum(self._tail(topic) for topic in wanted)
+        kinds = self._due(now_s) if paced else PACES_S.keys()
+        return sum(self._tail(t) for t in list(self._offsets) if split_topic(t)[0] in kinds)
+
+    def _due(self, now_s: float) -> set[str]:
+        """The kinds of topics whose turn it is."""
+        never = float("-inf")
+        due = {k for k, pace in PACES_S.items() if now_s - self._looked_s.get(k, never) >= pace}
+        self._looked_s.update(dict.fromkeys(due, now_s))
+        return due
 
     def _run(self) -> None:
-        idle, all_s = 0, float("-inf")
+        idle = 0
         while not self._stop.is_set():
             try:
-                hurried = self._monotonic_s() - all_s < UNHURRIED_S
-                all_s = all_s if hurried else self._monotonic_s()
-                idle = 0 if self.step(events_only=hurried) else idle + 1
+                idle = 0 if self.step(paced=True) else idle + 1
                 self._error = ""
             except (LogError, OSError) as error:
                 # The log may be back in a moment; until then the answers grow old and say so.
@@ -108,6 +123,7 @@ class TwinStore:
         for topic in sorted(self._topics(), key=lambda t: order.get(split_topic(t)[0], len(order))):
             if topic not in self._offsets:
                 self._offsets[topic] = self._log.describe(topic).begin
+                self._looked_s.clear()  # its turn comes at once, and in the order above
 
     def _topics(self) -> list[str]:
         topics = self._log.topics()
