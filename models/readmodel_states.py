@@ -33,6 +33,7 @@ TREND_POINTS: Final = 30
 HISTORY_COLUMNS: Final = (
     "distance_m", "hsr_m", "player_load_au", "hr_bpm", "fatigue_index", "dbal_pct",
 )
+_DISTANCE: Final = HISTORY_COLUMNS.index("distance_m")
 _KEYS: Final = ("subject_id", "t_ns", "status")
 
 
@@ -48,9 +49,10 @@ class StateEntry:
     row: TableRow | dict[str, Any]
     first_ns: int = 0
     hot: bool = False
-    history: deque[tuple[int, dict[str, float]]] = field(
+    history: deque[tuple[int, tuple[float | None, ...]]] = field(
         default_factory=lambda: deque(maxlen=HISTORY_POINTS)
     )
+    """(t_ns, values of `HISTORY_COLUMNS`): a tuple takes half of what a dictionary would."""
 
     @property
     def values(self) -> dict[str, Any]:
@@ -129,8 +131,8 @@ class StateBoard:
         """Extend the history, a point per step."""
         if not entry.history or entry.t_ns - entry.history[-1][0] >= HISTORY_STEP_NS:
             row = TableRow(table, index)
-            point = {name: row.value(name) for name in HISTORY_COLUMNS}
-            entry.history.append((entry.t_ns, _shown(point)))
+            point = _shown({name: row.value(name) for name in HISTORY_COLUMNS})
+            entry.history.append((entry.t_ns, tuple(point.get(name) for name in HISTORY_COLUMNS)))
 
     def _extend_trail(self, table: pa.Table, mask: Any, times: Any) -> None:
         columns = [
@@ -178,13 +180,16 @@ class StateBoard:
     def history(self, subject_id: str) -> list[dict[str, Any]]:
         """One point per ten seconds of event time, oldest first."""
         entry = self.entries.get(subject_id)
-        return [] if entry is None else [{"t_ns": t, **point} for t, point in entry.history]
+        if entry is None:
+            return []
+        named = ((t, zip(HISTORY_COLUMNS, point, strict=True)) for t, point in entry.history)
+        return [{"t_ns": t, **{k: v for k, v in values if v is not None}} for t, values in named]
 
 
 def _trend(entry: StateEntry) -> list[int]:
     """Metres per minute in each of the last ten-second steps, at most five minutes of them."""
-    points = [(t, p["distance_m"]) for t, p in list(entry.history)[-TREND_POINTS - 1 :]
-              if "distance_m" in p]
+    newest = list(entry.history)[-TREND_POINTS - 1 :]
+    points = [(t, value) for t, point in newest if (value := point[_DISTANCE]) is not None]
     return [
         round(max(0.0, (d1 - d0) / ((t1 - t0) / 60e9)))
         for (t0, d0), (t1, d1) in pairwise(points)

@@ -85,3 +85,24 @@ def test_ids_by_a_dictionary_are_those_that_are_written_out() -> None:
 def test_an_id_beyond_the_dictionary_is_a_value_error(places: list[int]) -> None:
     with pytest.raises(ValueError, match="beyond"):
         taken(table_of(subject_id=coded(places)))
+
+
+def test_history_has_a_point_per_ten_seconds_with_what_was_known() -> None:
+    board = StateBoard()
+    for second, distance_m in ((5, 10.0), (9, 11.0), (15, 12.34567), (26, np.nan)):
+        board.take(
+            table_of(
+                t_ns=pa.array([second * 10**9] * 2), distance_m=pa.array([distance_m] * 2),
+                hr_bpm=pa.array([None, 150.0]),
+            ), "ball", "m1", 7, 1,
+        )
+    assert board.history("a-2") == [
+        {"t_ns": 5 * 10**9, "distance_m": 10.0, "hr_bpm": 150.0},
+        {"t_ns": 15 * 10**9, "distance_m": 12.3457, "hr_bpm": 150.0},
+        {"t_ns": 26 * 10**9, "hr_bpm": 150.0},
+    ]
+    assert board.history("a-1")[0].keys() == {"t_ns", "distance_m"}
+    assert board.history("nobody") == []
+    served = board.served("a-1", 7)
+    assert served is not None
+    assert served["trend_mpmin"] == [14]
