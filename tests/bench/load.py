@@ -29,7 +29,7 @@ from tests.bench.recordings import FAMILIES, Family, recording
 ROOT = Path(__file__).resolve().parents[2]
 STEP_LIMIT_S = 480.0
 STEP_TRIES = 2
-MOST = {"hz100": 64, "hz1000": 16}
+MOST = {"hz100": 64, "hz1000": 32}
 SETTLE_S = 60
 """Seconds of recording beside the window: venues start one after the other, then settle."""
 START_S_EACH = 4
