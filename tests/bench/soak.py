@@ -30,10 +30,11 @@ GROWTH_PER_HOUR = 0.05
 
 @dataclass
 class Look:
-    """What the processes of the run hold at `at_s` of it; memory by kind of process."""
+    """What the processes of the run hold at `at_s` of it; memory and number by kind of process."""
 
     at_s: float
     pss_bytes: dict[str, int] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
     files: int = 0
     processes: int = 0
 
@@ -101,6 +102,7 @@ def used(pid: int, at_s: float) -> Look:
         except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
             continue
         look.pss_bytes[kind] = look.pss_bytes.get(kind, 0) + pss
+        look.counts[kind] = look.counts.get(kind, 0) + 1
         look.processes += 1
     return look
 
@@ -118,14 +120,14 @@ def named(process: psutil.Process) -> str:
 def judged(report: dict[str, Any], looks: list[Look]) -> dict[str, Any]:
     """Slopes over the second half of the looks, start and end of the run left out."""
     half = looks[len(looks) // 2 : -max(3, len(looks) // 20)]
+    held = [with_one_worker(look) for look in half]
     slopes = {
-        "pss": relative_per_hour(half, [sum(look.pss_bytes.values()) for look in half]),
+        "pss": relative_per_hour(half, [sum(one.values()) for one in held]),
         "file_descriptors": relative_per_hour(half, [look.files for look in half]),
     }
-    kinds = sorted({kind for look in half for kind in look.pss_bytes})
+    kinds = sorted({kind for one in held for kind in one})
     by_kind = {
-        kind: round(per_hour(half, [look.pss_bytes.get(kind, 0) for look in half]) / 1e6, 1)
-        for kind in kinds
+        kind: round(per_hour(half, [one.get(kind, 0) for one in held]) / 1e6, 1) for kind in kinds
     }
     samples, conservation = report["samples"], report["conservation"]
     steady = all(slope <= GROWTH_PER_HOUR for slope in slopes.values())
@@ -137,6 +139,13 @@ def judged(report: dict[str, Any], looks: list[Look]) -> dict[str, Any]:
         "looks": [asdict(look) for look in looks],
         "steady": steady, "holds": bool(steady and conservation["holds"]),
     }
+
+
+def with_one_worker(look: Look) -> dict[str, int]:
+    """Memory by kind, of the pool's workers the mean: that they come and go with the load is the
+    pool's work, and no growth."""
+    workers = max(1, look.counts.get("worker", 1))
+    return look.pss_bytes | {"worker": look.pss_bytes.get("worker", 0) // workers}
 
 
 def per_hour(looks: list[Look], values: list[int]) -> float:
