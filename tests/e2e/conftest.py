@@ -15,6 +15,12 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 
 
+def _heed_interrupts() -> None:
+    """A shell that runs the tests in the background has its children ignore SIGINT, and a program
+    that was started so rightly goes on ignoring it: tests that interrupt one would wait in vain."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @dataclass
 class Ended:
     """A command that has ended: its exit code, what it printed, and the report that it wrote."""
@@ -35,7 +41,7 @@ class Command:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "jobs.cli", *words], cwd=ROOT, stdout=self._log,
             stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, start_new_session=True,
-            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            env={**os.environ, "PYTHONUNBUFFERED": "1"}, preexec_fn=_heed_interrupts,
         )
 
     def output(self) -> str:
