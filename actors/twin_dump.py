@@ -34,7 +34,7 @@ def events_from_log(
             event = event_entry(stored.record.payload, stored.offset, stored.t_append_ns)
         except (KeyError, TypeError, ValueError):
             continue  # counted by the read model when it was tailed
-        if selects(event, types, match_id):
+        if selects(event["type"], event["match_id"], types, match_id):
             found.append(event)
         if len(found) >= limit:
             break

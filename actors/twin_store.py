@@ -36,8 +36,8 @@ from models.readmodel_venue import VenueModel
 POLL_S: Final = 0.01
 IDLE_POLL_S: Final = 0.05
 PACES_S: Final = {EVENTS: 0.0, INSIGHTS: 0.025, ROSTER: 0.1, HEALTH: 0.25, ACTIONS: 0.25}
-"""Time between looks at topics of a kind, a tenth of what passes between two of their records: with
-many venues most looks find nothing, and they are a good part of what the store costs."""
+"""Least time between looks at topics of a kind; events are looked for in every round. With many
+venues most looks find nothing, and they are a good part of what the store costs."""
 DISCOVER_S: Final = 1.0
 BATCH: Final = 512
 RETRY_S: Final = 0.5

@@ -90,8 +90,7 @@ class EventRing:
         return (
             slot for slot in slots
             if slot.event_id not in self._superseded
-            and (not types or slot.type in types)
-            and (not match_id or slot.match_id == match_id)
+            and selects(slot.type, slot.match_id, types, match_id)
         )
 
 
@@ -102,11 +101,9 @@ def _slot(event: dict[str, Any], cursor: int) -> _Slot:
     )
 
 
-def selects(event: dict[str, Any], types: Collection[str], match_id: str) -> bool:
-    """Whether `event` is of one of `types` (any if empty) and of the match (any if empty)."""
-    return (not types or event["type"] in types) and (
-        not match_id or event["match_id"] == match_id
-    )
+def selects(event_type: str, event_match: str, types: Collection[str], match_id: str) -> bool:
+    """Whether an event is of one of `types` (any if empty) and of the match (any if empty)."""
+    return (not types or event_type in types) and (not match_id or event_match == match_id)
 
 
 def event_entry(payload: bytes, offset: int, t_append_ns: int) -> dict[str, Any]:

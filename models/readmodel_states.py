@@ -237,8 +237,9 @@ def _listed(table: pa.Table, name: str) -> list[float] | None:
     ValueError."""
     if not _has(table, name):
         return None
-    values = table.column(name).to_numpy(zero_copy_only=False).astype(np.float64)
-    return values.tolist()  # type: ignore[no-any-return]
+    column = table.column(name).to_numpy(zero_copy_only=False)
+    values: list[float] = column.astype(np.float64).tolist()
+    return values
 
 
 def _shown(row: dict[str, Any]) -> dict[str, Any]:

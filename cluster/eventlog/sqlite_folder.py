@@ -69,8 +69,7 @@ class TopicFolder:
         known = self._listing
         if known.settled and known.mtime_ns == mtime_ns:
             return known.segments
-        settled = time.time_ns() - mtime_ns > _MTIME_DOUBT_NS
-        self._listing = _Listing(mtime_ns, settled, self._list())
+        self._listing = _Listing(mtime_ns, _settled(mtime_ns), self._list())
         return self._listing.segments
 
     def forget_listing(self) -> None:
@@ -138,6 +137,11 @@ class TopicFolder:
                     path.unlink()
 
 
+def _settled(mtime_ns: int) -> bool:
+    """Whether a folder that changes after now gets another time stamp. Asked before listing it."""
+    return time.time_ns() - mtime_ns > _MTIME_DOUBT_NS
+
+
 def segment_name(begin: int) -> str:
     """File name of the segment that starts at offset `begin`."""
     return f"seg-{begin:020d}.db"
@@ -172,8 +176,7 @@ class TopicList:
             return []
         known = self._known
         if known.mtime_ns != mtime_ns:
-            settled = time.time_ns() - mtime_ns > _MTIME_DOUBT_NS
-            known = _Topics(mtime_ns if settled else -1, (), self._folders())
+            known = _Topics(mtime_ns if _settled(mtime_ns) else -1, (), self._folders())
         if known.without:
             begun = [folder for folder in known.without if folder.segments()]
             without = tuple(folder for folder in known.without if folder not in begun)

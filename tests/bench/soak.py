@@ -36,7 +36,6 @@ class Look:
     pss_bytes: dict[str, int] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
     files: int = 0
-    processes: int = 0
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -103,7 +102,6 @@ def used(pid: int, at_s: float) -> Look:
             continue
         look.pss_bytes[kind] = look.pss_bytes.get(kind, 0) + pss
         look.counts[kind] = look.counts.get(kind, 0) + 1
-        look.processes += 1
     return look
 
 

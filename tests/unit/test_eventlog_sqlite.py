@@ -35,7 +35,6 @@ WRITER = """
 import sys
 from cluster.eventlog.port import Record
 from cluster.eventlog.sqlite import SqliteLog
-from cluster.eventlog.sqlite_pool import FILES_AN_IDLE
 from models.errors import FencedError
 root, stream, epoch = sys.argv[1], sys.argv[2], int(sys.argv[3])
 log = SqliteLog(root, 16_384)
