@@ -13,16 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.columns import frozen
-from models.flows import inputs
 from models.flows import layout as L  # noqa: N812
-from models.flows.ball_walk import EVENTS_A_FIX, EVENTS_A_KNOCK, walk_ball
+from models.flows.ball_walk import EVENTS_A_FIX, EVENTS_A_KNOCK
 from models.flows.config import STATE_STEP_NS, FlowConfig
 from models.flows.effects import EffectBuilder, FlowEffects
+from models.flows.inputs import Gatherer
 from models.flows.limits import Limits
-from models.flows.person_walk import walk_persons
 from models.flows.snapshot import dump, load, new_twins, reset_rows
 from models.flows.subjects import DeviceMap, params_of
-from models.flows.tables import Outputs, Positions
+from models.flows.tables import GIVEN_WIDTH, Outputs, Positions
+from models.flows.walk import Chosen, Field, walk
 from models.nets.contract import EVENT_WINDOW, FATIGUE_FEATURES
 from models.telemetry.kinds import BALL_KINDS
 from models.telemetry.record import TelemetryRecord
@@ -32,7 +32,14 @@ LEAST_EVENTS = 8192
 MOST_GROWTH = 24
 KEPT_ROWS = 32_768
 KEPT_WINDOWS = 512
+MOST_CHOICES = 256
 """Output buffers of at most so many events and states, and windows, serve the next call again."""
+
+_NO_COURSE = Positions(
+    np.empty(0, np.int64), np.empty(0, np.float32), np.empty(0, np.float32),
+    np.empty(0, np.float32), np.empty(0, np.float32), np.empty(0, np.int64), np.empty(0, np.int64),
+    np.empty((GIVEN_WIDTH, 0), np.float32),
+)
 
 
 @dataclass(slots=True)
@@ -60,12 +67,15 @@ class FlowKernel:
         self._count = len(roster.subjects)
         self._is_ball = np.array([s.role == Role.BALL for s in roster.subjects], np.bool_)
         balls = np.flatnonzero(self._is_ball)
-        self._ball_row = int(balls[0]) if balls.size else 0
-        self._half = (roster.pitch_length_m / 2.0, roster.pitch_width_m / 2.0)
         periods = [(p.start_ns, p.end_ns, p.home_attacks) for p in roster.periods]
-        self._periods = frozen(np.array(periods, np.int64).reshape(-1, 3))
+        self._field = Field(
+            (roster.pitch_length_m / 2.0, roster.pitch_width_m / 2.0),
+            frozen(np.array(periods, np.int64).reshape(-1, 3)), int(balls[0]) if balls.size else 0,
+            np.zeros(self._count, np.int64),
+        )
         self._twins = new_twins(self._count)
-        self._cursor = np.zeros(self._count, np.int64)
+        self._gatherer = Gatherer()
+        self._choices: dict[bytes, Chosen] = {}
         self._builder = EffectBuilder(roster, self.config, self._limits)
         self._kept = kept or KeptOutputs()
         self.forget(np.arange(self._count, dtype=np.int32))
@@ -78,40 +88,37 @@ class FlowKernel:
         `course` stands in for the records' positions of persons, with what is given of them."""
         if not records or not len(subjects) or not self._count:
             return FlowEffects([], [], [])
-        rows = np.unique(np.asarray(subjects, np.int64))
-        persons = rows[self._params[rows, L.P_PERSON] > 0.0]
-        balls = rows[self._is_ball[rows]]
-        whole = (records, self._devices, self._count)
-        mine = (self._devices.only(rows), self._count)
-        positions = course if course is not None else inputs.positions_of(*whole)
-        fixes = inputs.fixes_of(*whole)
+        chosen = self._choose(subjects)
+        rows = self._gatherer.gather(records)
         end_ns, final = records[-1].t_to_ns, records[-1].final
-        out = self._fresh(records, len(rows))
-        if persons.size:
-            motions, hearts = inputs.motions_of(records, *mine), inputs.hearts_of(records, *mine)
-            boots = inputs.boots_of(records, self._devices, *mine)
-            done, grown = 0, 1
-            while done < persons.size:
-                reached = walk_persons(
-                    persons, done, self._twins, self._params, self._limits.table, positions,
-                    motions, hearts, boots, fixes, self._ball_row, end_ns, final, out,
-                )
-                if reached < persons.size:
-                    grown = grown if reached > done else grown + 1
-                    out = self._larger(out, records, len(rows), grown)
-                done = reached
-        if balls.size:
-            knocks = inputs.knocks_of(records, *mine)
-            for row in balls.tolist():
-                grown = 1
-                while not walk_ball(
-                    row, self._twins, self._params, self._limits.table, positions, fixes, knocks,
-                    self._half, self._periods, self._cursor, end_ns, final, out,
-                ):
-                    grown += 1
-                    out = self._larger(out, records, len(rows), grown)
+        flows = len(chosen.persons) + len(chosen.balls)
+        out, done, grown = self._fresh(records, flows), (0, 0), 1
+        while True:
+            reached = walk(
+                rows, self._devices.places, _NO_COURSE if course is None else course, chosen, done,
+                self._twins, self._params, self._limits.table, self._field, end_ns, final, out,
+            )
+            if sum(reached) >= flows:
+                break
+            grown = grown if reached > done else grown + 1
+            out, done = self._larger(out, records, flows, grown), reached
         self._builder.drain(out)
         return self._builder.build()
+
+    def _choose(self, subjects: NDArray[np.int32]) -> Chosen:
+        """Of the subjects those that are walked."""
+        key = subjects.tobytes()
+        found = self._choices.get(key)
+        if found is None:
+            rows = np.unique(np.asarray(subjects, np.int64))
+            mine = np.zeros(self._count, np.uint8)
+            mine[rows] = 1
+            persons = rows[self._params[rows, L.P_PERSON] > 0.0]
+            found = Chosen(frozen(persons), frozen(rows[self._is_ball[rows]]), frozen(mine))
+            if len(self._choices) >= MOST_CHOICES:
+                self._choices.clear()
+            self._choices[key] = found
+        return found
 
     def snapshot(self, subjects: NDArray[np.int32]) -> bytes:
         """The flows `subjects` as bytes: everything that `handle` remembers of them."""

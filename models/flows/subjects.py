@@ -9,7 +9,9 @@ from numpy.typing import NDArray
 from models.columns import frozen
 from models.flows import layout as L  # noqa: N812
 from models.flows.config import FlowConfig
+from models.flows.inputs import channel_table
 from models.flows.limits import Limits
+from models.flows.tables import Places
 from models.metrics.metabolic import FLAT_COST_JKGM, power_wkg
 from models.metrics.zones import zone_edges_mps
 from models.telemetry.kinds import BALL_KINDS, PERSON_KINDS, POSITION_KINDS, Kind
@@ -44,9 +46,8 @@ def _params(subject: Subject, own: FlowConfig) -> list[float]:
 class DeviceMap:
     """Which subject a device row belongs to, for the kinds that flows read.
 
-    subject (D,) int32, -1 for devices that no flow reads; rank (D,) int64: 0 for the best position
-    source of its subject, in the order of `source_order`; side (D,) int64: 0 left, 1 right. A boot
-    that does not say on which foot it is worn is read by no flow.
+    `places` for compiled code, ranks in the order of `source_order`. A boot that does not say on
+    which foot it is worn is read by no flow.
     """
 
     def __init__(self, roster: Roster) -> None:
@@ -71,15 +72,5 @@ class DeviceMap:
         for found in sources.values():
             for place, (_, _, row) in enumerate(sorted(found)):
                 rank[row] = place
-        self._count = len(roster.subjects)
         self.subject = frozen(subject)
-        self.rank = frozen(rank)
-        self.side = frozen(side)
-
-    def only(self, rows: NDArray[np.int64]) -> NDArray[np.int32]:
-        """`subject` with the devices of all but the subjects `rows` left out."""
-        chosen = np.zeros(self._count, np.bool_)
-        chosen[rows] = True
-        if chosen.all():
-            return self.subject
-        return frozen(np.where(chosen[self.subject], self.subject, -1), np.int32)
+        self.places = Places(self.subject, frozen(rank), frozen(side), channel_table())

@@ -1,13 +1,37 @@
 """What kernels are handed: sample tables in (subject, time) order, state arrays, output buffers.
 
-`begin` (S + 1,) int64 tells the rows of each roster subject. All sample arrays are read-only views
-(`models.columns.frozen`), so that each kernel is compiled once.
+`begin` (S + 1,) int64 tells the rows of each roster subject. What Python hands to compiled code is
+read-only (`models.columns.frozen`), sample tables are not, since compiled code makes them: so each
+kernel is compiled once.
 """
 
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+
+class Rows(NamedTuple):
+    """All rows of a call. longs, words, floats: the same bytes, seen as int64, int32 and float32;
+    parts (P, 9) int64, one per block (`P_*` of `models.flows.arrange`); maps int32: roster rows by
+    device number, one table after the other."""
+
+    longs: NDArray[np.int64]
+    words: NDArray[np.int32]
+    floats: NDArray[np.float32]
+    parts: NDArray[np.int64]
+    maps: NDArray[np.int32]
+
+
+class Places(NamedTuple):
+    """What the roster says, read-only: subject (D,) int32 of each device, -1 for those that no flow
+    reads; rank (D,) int64, 0 for the best position source of its subject; side (D,) int64 of boots,
+    0 left, 1 right; channels (kinds, most) int64 as `models.flows.inputs.channel_table` says."""
+
+    subject: NDArray[np.int32]
+    rank: NDArray[np.int64]
+    side: NDArray[np.int64]
+    channels: NDArray[np.int64]
 
 
 class Positions(NamedTuple):

@@ -7,8 +7,7 @@ kernel in slices of time, so that only positions, and not the motion rows, must 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.columns import frozen
-from models.flows.inputs import positions_of
+from models.flows.arrange import positions_of
 from models.flows.limits import Limits
 from models.flows.subjects import DeviceMap
 from models.flows.tables import GIVEN_WIDTH, Positions
@@ -47,11 +46,10 @@ class Course:
             parts.append(np.arange(inside[0], inside[1]))
             begin[s + 1] = begin[s] + inside[1] - inside[0]
         rows = np.concatenate(parts) if parts else np.empty(0, np.int64)
-        given = pos.given[:, rows] if pos.given.shape[1] else pos.given
+        given = np.ascontiguousarray(pos.given[:, rows]) if pos.given.shape[1] else pos.given
         return Positions(
-            frozen(pos.t_ns[rows]), frozen(pos.x_m[rows]), frozen(pos.y_m[rows]),
-            frozen(pos.r_m[rows]), frozen(pos.doppler_mps[rows]), frozen(pos.rank[rows]),
-            frozen(begin), frozen(given),
+            pos.t_ns[rows], pos.x_m[rows], pos.y_m[rows], pos.r_m[rows], pos.doppler_mps[rows],
+            pos.rank[rows], begin, given,
         )
 
 
@@ -64,4 +62,4 @@ def _smoothed(pos: Positions, limits: Limits) -> Positions:
         smooth_person(
             pos, s, config.accel_tau_s, config.max_speed_mps, config.max_accel_mps2, x_m, y_m, given
         )
-    return pos._replace(x_m=frozen(x_m), y_m=frozen(y_m), given=frozen(given))
+    return pos._replace(x_m=x_m, y_m=y_m, given=given)

@@ -5,7 +5,7 @@ Not owned here: which order the rows are in (a source gives arrival order, the e
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,7 +60,10 @@ class SampleBlock:
         )
 
     def with_flags(self, flags: NDArray[np.uint32]) -> "SampleBlock":
-        return replace(self, flags=flags)
+        return SampleBlock(
+            self.kind, self.device, self.boot, self.seq, self.t_event_ns, self.t_ingest_ns, flags,
+            self.values,
+        )
 
 
 def empty_block(kind: Kind) -> SampleBlock:

@@ -44,7 +44,7 @@ class RecordDecoder:
                 raise SchemaError("truncated", f"part of {part['bytes']} bytes")
             kind = Kind(part["kind"])
             if part["lane"] == LIVE and kind in FLOW_KINDS:
-                block = self._reader.read(payload[offset:end], kind)
+                block = self._reader.read(payload, kind, offset, end)
                 if block.kind != kind:
                     raise SchemaError("wrong_format", f"part of {kind} holds {block.kind}")
                 blocks[kind] = block

@@ -22,6 +22,7 @@ from models.telemetry.arrow import first_block, kind_of, schema_of
 from models.telemetry.block import SampleBlock
 from models.telemetry.ipc_tables import DICTIONARY, RECORDS, batch_at, field_at, message_at
 from models.telemetry.kinds import KINDS, Kind
+from models.telemetry.wire_block import Plan, WireBlock
 
 MOST_LAYOUTS: Final = 64
 MOST_PLANS: Final = 8192
@@ -36,17 +37,6 @@ class _Layout:
     rows: NDArray[np.int32]
 
 
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    """Where the columns of a batch lie in its body: `fixed` each, channels `stride` bytes apart."""
-
-    count: int
-    body_bytes: int
-    fixed: tuple[int, ...]
-    values: int
-    stride: int
-
-
 class StreamReader:
     """Blocks of IPC streams of one sender; `rows_of` maps device ids of each kind to rows.
 
@@ -59,18 +49,22 @@ class StreamReader:
         self._layouts: dict[bytes, _Layout | None] = {}
         self._last: dict[Kind, bytes] = {}
 
-    def read(self, stream: bytes, kind: Kind) -> SampleBlock:
-        """The first batch of `stream`. Raises what `first_block` raises."""
-        block = self._plain(stream, kind)
+    def read(
+        self, data: bytes, kind: Kind, begin: int = 0, end: int | None = None
+    ) -> SampleBlock:
+        """The first batch of the stream in data[begin:end]. Raises what `first_block` raises."""
+        end = len(data) if end is None else end
+        block = self._plain(data, kind, begin, end)
         if block is not None:
             return block
-        return first_block(stream, self._rows_of.get(kind, {}))
+        return first_block(data[begin:end], self._rows_of.get(kind, {}))
 
-    def _plain(self, stream: bytes, kind: Kind) -> SampleBlock | None:
+    def _plain(self, data: bytes, kind: Kind, begin: int, end: int) -> SampleBlock | None:
         """The block, or None where this is not the plain case (or not a stream at all)."""
         try:
             prefix = self._last.get(kind, b"")
-            if not prefix or not stream.startswith(prefix):
+            if not prefix or not data.startswith(prefix, begin, end):
+                stream = data[begin:end]
                 names = message_at(stream, message_at(stream, 0).end)
                 if names.header_type != DICTIONARY:
                     return None
@@ -78,11 +72,18 @@ class StreamReader:
             layout = self._layout(prefix)
             if layout is None:
                 return None
-            begin = len(prefix)
-            (size,) = struct.unpack_from("<i", stream, begin + 4)
+            at = begin + len(prefix)
+            (size,) = struct.unpack_from("<i", data, at + 4)
             channels = len(KINDS[layout.kind].channels)
-            plan = _plan(stream[begin : begin + 8 + size], channels)
-            return None if plan is None else _block(stream, begin + 8 + size, plan, layout)
+            plan = _plan(data[at : min(at + 8 + size, end)], channels)
+            if plan is None:
+                return None
+            at += 8 + size
+            body = data[at : min(at + plan.body_bytes, end)]
+            return (
+                WireBlock(layout.kind, body, plan, layout.rows)
+                if len(body) == plan.body_bytes else None
+            )
         except (struct.error, IndexError, ValueError):
             return None
 
@@ -126,7 +127,7 @@ def _dictionary_of(prefix: bytes, schema: pa.Schema) -> list[str]:
 
 
 @lru_cache(MOST_PLANS)
-def _plan(metadata: bytes, channels: int) -> _Plan | None:
+def _plan(metadata: bytes, channels: int) -> Plan | None:
     """The layout that the metadata of a record batch message tells, None if it is not plain."""
     mark, size, at = struct.unpack_from("<IiI", metadata, 0)
     if mark != 0xFFFFFFFF or size != len(metadata) - 8:
@@ -137,7 +138,7 @@ def _plan(metadata: bytes, channels: int) -> _Plan | None:
     (body_bytes,) = struct.unpack_from("<q", metadata, length)
     table = header + struct.unpack_from("<I", metadata, header)[0]
     count, nulls, buffers = batch_at(metadata, table)
-    if nulls or count <= 0 or len(buffers) != 2 * (len(FIXED) + channels):
+    if nulls or count <= 0 or len(buffers) != 2 * (len(FIXED) + channels) or body_bytes % 8:
         return None
     data = buffers[1::2]
     sizes = [np.dtype(d).itemsize for d in FIXED] + [4] * channels
@@ -151,23 +152,4 @@ def _plan(metadata: bytes, channels: int) -> _Plan | None:
     if len(steps) != 1:
         return None
     fixed = tuple(at for at, _ in data[: len(FIXED)])
-    return _Plan(count, body_bytes, fixed, places[0], steps.pop())
-
-
-def _block(stream: bytes, begin: int, plan: _Plan, layout: _Layout) -> SampleBlock | None:
-    # A copy of its own: the body need not be aligned where it lies, and the rest can go.
-    body = stream[begin : begin + plan.body_bytes]
-    if len(body) != plan.body_bytes:
-        return None
-    count, at = plan.count, plan.fixed
-    channels = len(KINDS[layout.kind].channels)
-    index: NDArray[np.uint32] = np.ndarray((count,), np.uint32, body, at[0])
-    values = np.ndarray((channels, count), np.float32, body, plan.values, (plan.stride, 4))
-    if plan.stride != 4 * count:
-        values = values.copy()
-    return SampleBlock(
-        layout.kind, layout.rows[index], np.ndarray((count,), np.uint32, body, at[1]),
-        np.ndarray((count,), np.uint32, body, at[2]), np.ndarray((count,), np.int64, body, at[3]),
-        np.ndarray((count,), np.int64, body, at[4]), np.ndarray((count,), np.uint32, body, at[5]),
-        values,
-    )
+    return Plan(count, body_bytes, fixed, places[0], steps.pop())

@@ -217,5 +217,5 @@ def test_edge_and_flows_rank_position_sources_in_one_order() -> None:
         Device("c", Kind.LPS, "a0", 20.0, source_rank=0),
     )
     roster = roster_of(*devices)
-    flows, edge = DeviceMap(roster).rank, Tables(roster, EdgeConfig()).streams.rank
+    flows, edge = DeviceMap(roster).places.rank, Tables(roster, EdgeConfig()).streams.rank
     assert np.argsort(flows).tolist() == np.argsort(edge).tolist() == [2, 0, 1]
