@@ -18,7 +18,8 @@ from actors.worker_venue import Stream, Tools, VenueFlows, load_roster
 from cluster.eventlog.port import EventLog
 from cluster.names import ACTIONS_TOPIC, insights_topic
 from models.errors import FencedError, LogError, TouchlineError
-from models.flows.pending import Priority, Work, worst_ages_ns
+from models.flows.lanes import Priority, Work
+from models.flows.pending import worst_ages_ns
 from models.flows.waits import WaitMeter
 from models.latency import LatencyHistogram
 from models.policies.ownership import Assignment, VenueGrant, WorkerReport

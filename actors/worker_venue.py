@@ -22,7 +22,8 @@ from cluster.eventlog.port import EventLog, Record, StoredRecord
 from cluster.names import events_topic, insights_topic, roster_topic, telemetry_topic
 from models.errors import LogError, OffsetError, SchemaError, TouchlineError
 from models.events.envelope import EVENT_TYPE, Event, to_cloudevent
-from models.flows.pending import Backlog, Held, PendingConfig, Read, Work
+from models.flows.lanes import Held, Work
+from models.flows.pending import Backlog, PendingConfig, Read
 from models.flows.state_wire import MouldCache
 from models.flows.states import encode_states
 from models.latency import LatencyHistogram

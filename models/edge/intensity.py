@@ -93,12 +93,14 @@ def flow_rule(roster: Roster, tables: Tables, config: EdgeConfig) -> FlowRule:
 
 
 def roll_intensity(
-    cells: Cells, suspect: NDArray[np.uint8], rule: FlowRule, state: FlowState
+    cells: Cells, suspect: NDArray[np.uint8], rule: FlowRule, state: FlowState,
+    less_ns: int = 0,
 ) -> Heat:
-    """Score every subject in every tick of the stretch, in order."""
+    """Score every subject in every tick of the stretch, in order. less_ns: how much sooner the full
+    rate ends after a flow has turned calm."""
     shape = suspect.shape
     heat = Heat(np.zeros(shape, np.uint8), np.zeros(shape, np.uint8))
-    _roll(cells, suspect, rule, state, heat)
+    _roll(cells, suspect, rule, state, less_ns, heat)
     return heat
 
 
@@ -167,7 +169,8 @@ def _heat(
 
 @njit(cache=True)
 def _roll(
-    cells: Cells, suspect: NDArray[np.uint8], rule: FlowRule, state: FlowState, heat: Heat
+    cells: Cells, suspect: NDArray[np.uint8], rule: FlowRule, state: FlowState, less_ns: Whole,
+    heat: Heat,
 ) -> None:
     for tick in range(suspect.shape[0]):
         begin_ns = cells.tick_begin_ns + tick * cells.tick_ns
@@ -204,8 +207,9 @@ def _roll(
             felt = cells.tick[tick, s, grid.IMPACT] / GRAVITY_MPS2
             score = max(score, _clip((felt - limit[4]) / (limit[5] - limit[4])))
             last[SCORE] = score
-            calm_before = flow[HOT] == 0 and begin_ns >= flow[WHOLE_UNTIL]
+            until_ns = flow[WHOLE_UNTIL] - less_ns
+            calm_before = flow[HOT] == 0 and begin_ns >= until_ns
             if _heat(flow, score, begin_ns, end_ns, rule) and calm_before:
                 heat.turned[tick, s] = 1
-            whole = flow[HOT] == 1 or begin_ns < flow[WHOLE_UNTIL]
+            whole = flow[HOT] == 1 or begin_ns < until_ns
             heat.whole[tick, s] = 1 if whole else 0

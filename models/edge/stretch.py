@@ -23,7 +23,16 @@ from models.edge.rows import Rows
 from models.edge.scalars import note_health, pass_scalars, roll_batteries
 from models.edge.standing import LEVEL, keep_whole, thinned_ever
 from models.edge.state import FIRST_REASON, FORWARDED, PRE_ROLL, THINNED, EdgeState
-from models.edge.tables import INERTIAL, KIND_CODE, LEVELS, POSITIONS, SCALARS, Streams, Tables
+from models.edge.tables import (
+    FULL_POST_ROLL,
+    INERTIAL,
+    KIND_CODE,
+    LEVELS,
+    POSITIONS,
+    SCALARS,
+    Streams,
+    Tables,
+)
 from models.edge.thinning import (
     WHOLE,
     plan_rows,
@@ -94,7 +103,9 @@ class ReleaseStage:
                     sets[kind], self.config, streams, cells, state.track, state.scalars
                 )
         findings = self._findings(cells, whole_seconds, out)
-        heat = roll_intensity(cells, findings.suspect, self._flow_rule, state.flows)
+        kept = FULL_POST_ROLL[state.orders.thin[LEVEL]]
+        less_ns = 0 if kept else self.config.post_roll_ns
+        heat = roll_intensity(cells, findings.suspect, self._flow_rule, state.flows, less_ns)
         keep_whole(state.orders, heat.whole, begin_ns, self.config.tick_ns)
         for kind, rows in sets.items():
             self._send(kind, rows, motions.get(kind), cells, heat, out)

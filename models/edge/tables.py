@@ -32,6 +32,9 @@ LEVELS: Final = 1 + len(INERTIAL_HZ)
 RECORD_TICKS: Final = (1, 1, 2, 3)
 """Ticks in a record at each level: half of what a record costs its readers does not depend on how
 many rows are in it. Hot flows are in the same records and wait for 0.2 s more at the most."""
+FULL_POST_ROLL: Final = (True, True, True, False)
+"""Whether, at each level, a flow keeps its full rate for a while after it has turned calm: these
+are half of the rows that the highest level leaves, and none of them are of flows that are hot."""
 Whole = int | np.int64
 """A whole number in compiled code, whichever side made it."""
 

@@ -10,7 +10,7 @@ from models.events import catalog as C  # noqa: N812
 from models.events.envelope import Event
 from models.flows.config import ALGO_VERSION, FlowConfig
 from models.flows.limits import Limits
-from models.flows.state_columns import BALL, PERSON
+from models.flows.state_columns import BALL, PERSON, arrange_states
 from models.flows.states import StateRows, describe
 from models.flows.tables import (
     N_EVENTS,
@@ -139,14 +139,15 @@ class EffectBuilder:
         if head is None or body is None:
             return []
         found = []
-        order = np.lexsort((head[:, 1], head[:, 0]))
-        ball = self.ball[head[order, 1]]
-        for rows, columns in ((order[~ball], PERSON), (order[ball], BALL)):
+        order, persons = arrange_states(head, self.ball)
+        for rows, columns in ((order[:persons], PERSON), (order[persons:], BALL)):
             if len(rows):
-                mine = head[rows]
-                subject = mine[:, 1].astype(np.int32)
+                t_ns, subject = head[rows].T
                 table = columns.of(body, rows)
-                found.append(StateRows(mine[:, 0].copy(), subject, table, final, self.metadata))
+                found.append(StateRows(
+                    np.ascontiguousarray(t_ns), subject.astype(np.int32), table, final,
+                    self.metadata,
+                ))
         return found
 
     def _windows(self, head: Rows, body: Rows) -> list[NetWindow]:

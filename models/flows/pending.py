@@ -12,19 +12,10 @@ is in the log; they do not starve, since hot flows have nothing left to do until
 flow has at most one batch in flight.
 """
 
-from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from enum import StrEnum
+from dataclasses import dataclass
 
-from models.telemetry.record import TelemetryRecord
-
-
-class Priority(StrEnum):
-    """Class of a flow. Hot: high intensity now, or pinned (man down)."""
-
-    HOT = "hot"
-    CALM = "calm"
+from models.flows.lanes import Group, Held, Lane, Priority, Work
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,17 +40,6 @@ class PendingConfig:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
-    """A decoded record: its offset and size in the log, when it was appended and read (wall ns)."""
-
-    offset: int
-    record: TelemetryRecord
-    size_bytes: int
-    t_append_ns: int
-    t_read_ns: int
-
-
-@dataclass(frozen=True, slots=True)
 class Read:
     """A wish: read up to so much from `offset` for lane number `lane`."""
 
@@ -70,45 +50,13 @@ class Read:
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
-    """Handle `held`, in order, for `subjects`; then call `Backlog.done`."""
+class _Known:
+    """What is asked far more often than it changes: the flows that are hot, what each wants next,
+    and since when the oldest record that waits for one of each class has."""
 
-    subjects: tuple[int, ...]
-    held: tuple[Held, ...]
-    priority: Priority
-
-    @property
-    def next_offset(self) -> int:
-        return self.held[-1].offset + 1
-
-
-@dataclass(slots=True)
-class _Lane:
-    number: int
-    next_offset: int
-    held: list[Held] = field(default_factory=list)
-    progress: dict[int, int] = field(default_factory=dict)
-    size_bytes: int = 0
-    unread_since_ns: int | None = None
-    """When the newest record that was read had been appended, if there is more behind it."""
-
-    @property
-    def low(self) -> int:
-        """The lowest offset that a flow may want here without reading again."""
-        return self.held[0].offset if self.held else self.next_offset
-
-    def index(self, offset: int) -> int:
-        return bisect_left(self.held, offset, key=lambda held: held.offset)
-
-    def behind(self, subject: int) -> int:
-        return len(self.held) - self.index(self.progress[subject])
-
-    def let_go(self) -> None:
-        """Forget what every flow has done; a lane without flows forgets all."""
-        count = self.index(min(self.progress.values())) if self.progress else len(self.held)
-        if count:
-            self.size_bytes -= sum(held.size_bytes for held in self.held[:count])
-            del self.held[:count]
+    hot: frozenset[int]
+    offsets: dict[int, int]
+    since_ns: dict[Priority, int | None]
 
 
 class Backlog:
@@ -116,14 +64,15 @@ class Backlog:
 
     def __init__(self, config: PendingConfig | None = None) -> None:
         self.config = config or PendingConfig()
-        self._lanes: list[_Lane] = []
-        self._lane_by: dict[int, _Lane] = {}
+        self._lanes: list[Lane] = []
+        self._lane_by: dict[int, Lane] = {}
         self._made = 0
         self._hot: frozenset[int] = frozenset()
         self._hot_as_of = -1
         self._hot_until: dict[int, int] = {}
         self._pinned: dict[int, int] = {}
         self._in_flight: set[int] = set()
+        self._known: _Known | None = None
 
     # -- flows -------------------------------------------------------------------------------------
 
@@ -133,6 +82,7 @@ class Backlog:
         for subject, offset in sorted(offsets.items(), key=lambda item: (item[1], item[0])):
             assert subject not in self._lane_by, subject
             self._join(subject, offset)
+        self._known = None
 
     def remove(self, subject: int) -> None:
         """Forget a flow; unknown ones are no fault."""
@@ -143,14 +93,16 @@ class Backlog:
         if lane is not None:
             del lane.progress[subject]
             self._tidy()
+        self._known = None
 
     def offsets(self) -> dict[int, int]:
-        """subject -> the offset that it wants next."""
-        return {s: offset for lane in self._lanes for s, offset in lane.progress.items()}
+        """subject -> the offset that it wants next; not to be written to."""
+        return self._know().offsets
 
     def pin(self, subject: int, until_ns: int) -> None:
         """Hold a flow hot up to event time `until_ns`, whatever its intensity."""
         self._pinned[subject] = max(self._pinned.get(subject, 0), until_ns)
+        self._known = None
 
     def pinned(self) -> dict[int, int]:
         """Pinned flows, and until when."""
@@ -158,7 +110,7 @@ class Backlog:
 
     def hot(self) -> frozenset[int]:
         """Flows that are hot by the newest record read or by one that waits for them, or pinned."""
-        return self._hot.union(self._pinned, self._hot_until)
+        return self._know().hot
 
     # -- reading -----------------------------------------------------------------------------------
 
@@ -195,6 +147,7 @@ class Backlog:
             for subject in ended:
                 del self._pinned[subject]
         lane.let_go()
+        self._known = None
 
     # -- work --------------------------------------------------------------------------------------
 
@@ -222,6 +175,7 @@ class Backlog:
             if self._hot_until.get(subject, next_offset) < next_offset:
                 del self._hot_until[subject]
         self._tidy()
+        self._known = None
 
     def lingers(self, since_ns: int) -> bool:
         """Whether no record that waits was appended before `since_ns`."""
@@ -230,18 +184,10 @@ class Backlog:
     def ages_ns(self, now_ns: int) -> dict[Priority, int]:
         """Age of the oldest record that waits for a flow of each class; 0 when none waits. Of
         records that are still to be read it is known only that they are not older than the last."""
-        hot, ages = self.hot(), {Priority.HOT: 0, Priority.CALM: 0}
-        for lane in self._lanes:
-            for priority in Priority:
-                mine = [o for s, o in lane.progress.items() if (s in hot) == (priority == "hot")]
-                if not mine:
-                    continue
-                index = lane.index(min(mine))
-                here = index < len(lane.held)
-                since_ns = lane.held[index].t_append_ns if here else lane.unread_since_ns
-                if since_ns is not None:
-                    ages[priority] = max(ages[priority], now_ns - since_ns)
-        return ages
+        return {
+            priority: 0 if since_ns is None else now_ns - since_ns
+            for priority, since_ns in self._know().since_ns.items()
+        }
 
     @property
     def held_records(self) -> int:
@@ -257,10 +203,37 @@ class Backlog:
 
     # -- inside ------------------------------------------------------------------------------------
 
-    def _groups(self) -> tuple[list["_Group"], list["_Group"]]:
+    def _know(self) -> _Known:
+        known = self._known
+        if known is None:
+            hot = self._hot_now()
+            offsets = {s: offset for lane in self._lanes for s, offset in lane.progress.items()}
+            known = self._known = _Known(hot, offsets, self._waits_since(hot))
+        return known
+
+    def _hot_now(self) -> frozenset[int]:
+        return self._hot.union(self._pinned, self._hot_until)
+
+    def _waits_since(self, hot: frozenset[int]) -> dict[Priority, int | None]:
+        found: dict[Priority, int | None] = {Priority.HOT: None, Priority.CALM: None}
+        for lane in self._lanes:
+            lowest = {Priority.HOT: -1, Priority.CALM: -1}
+            for subject, offset in lane.progress.items():
+                priority = Priority.HOT if subject in hot else Priority.CALM
+                if lowest[priority] < 0 or offset < lowest[priority]:
+                    lowest[priority] = offset
+            for priority, offset in lowest.items():
+                index = lane.index(offset) if offset >= 0 else -1
+                here = 0 <= index < len(lane.held)
+                since_ns = lane.held[index].t_append_ns if here else lane.unread_since_ns
+                if offset >= 0 and since_ns is not None:
+                    found[priority] = min(since_ns, found[priority] or since_ns)
+        return found
+
+    def _groups(self) -> tuple[list[Group], list[Group]]:
         """Waiting flows by (lane, progress), hot and calm, those that wait longest first."""
         hot, in_flight = self.hot(), self._in_flight
-        found: dict[tuple[bool, int, int], _Group] = {}
+        found: dict[tuple[bool, int, int], Group] = {}
         for lane in self._lanes:
             end = lane.held[-1].offset if lane.held else -1
             alike: dict[tuple[bool, int], list[int]] = {}
@@ -269,12 +242,12 @@ class Backlog:
                     alike.setdefault((subject in hot, offset), []).append(subject)
             for (is_hot, offset), subjects in alike.items():
                 index = lane.index(offset)
-                group = found.setdefault((is_hot, lane.number, index), _Group(lane, index))
+                group = found.setdefault((is_hot, lane.number, index), Group(lane, index))
                 group.subjects += subjects
         ordered = sorted(found.items(), key=lambda item: (item[1].waits_since_ns, item[0]))
         return [g for key, g in ordered if key[0]], [g for key, g in ordered if not key[0]]
 
-    def _hot_work(self, hot: Sequence["_Group"], calm: Iterable["_Group"]) -> Work:
+    def _hot_work(self, hot: Sequence[Group], calm: Iterable[Group]) -> Work:
         group = hot[0]
         subjects = group.subjects
         if len(group.lane.held) - group.index <= self.config.together:
@@ -283,14 +256,14 @@ class Backlog:
                     subjects = subjects + other.subjects
         return group.work(subjects, len(group.lane.held), Priority.HOT)
 
-    def _calm_work(self, calm: Sequence["_Group"]) -> Work:
+    def _calm_work(self, calm: Sequence[Group]) -> Work:
         group = calm[0]
         # Up to where the next group waits: from there on both go together.
         ends = [g.index for g in calm if g.lane is group.lane and g.index > group.index]
         end = min([group.index + self.config.calm_batch, len(group.lane.held), *ends])
         return group.work(group.subjects, end, Priority.CALM)
 
-    def _put(self, subject: int, lane: _Lane, offset: int) -> None:
+    def _put(self, subject: int, lane: Lane, offset: int) -> None:
         lane.progress[subject] = offset
         self._lane_by[subject] = lane
 
@@ -306,12 +279,12 @@ class Backlog:
             lane = max(behind, key=lambda x: x.next_offset) if behind else self._rewound(offset)
             self._put(subject, lane, offset)
 
-    def _new_lane(self, offset: int) -> _Lane:
+    def _new_lane(self, offset: int) -> Lane:
         self._made += 1
-        self._lanes.append(_Lane(self._made, offset))
+        self._lanes.append(Lane(self._made, offset))
         return self._lanes[-1]
 
-    def _rewound(self, offset: int) -> _Lane:
+    def _rewound(self, offset: int) -> Lane:
         """The rearmost lane, reading again from `offset`: its flows skip what they have done."""
         lane = min(self._lanes, key=lambda x: x.next_offset)
         lane.held, lane.size_bytes, lane.next_offset = [], 0, offset
@@ -319,7 +292,7 @@ class Backlog:
         lane.number = self._made
         return lane
 
-    def _set_aside(self, lane: _Lane) -> None:
+    def _set_aside(self, lane: Lane) -> None:
         """Part a full lane whose hot flows have done all: the laggards keep the records."""
         config = self.config
         full = len(lane.held) >= config.max_records or lane.size_bytes >= config.max_bytes
@@ -332,6 +305,7 @@ class Backlog:
         if len(ahead) == len(lane.progress) or not self.hot().intersection(ahead):
             return
         front = self._new_lane(lane.next_offset)
+        self._known = None
         for subject in ahead:
             self._put(subject, front, lane.progress.pop(subject))
 
@@ -347,22 +321,6 @@ class Backlog:
         self._lanes = [lane for lane in self._lanes if lane.progress]
         for lane in self._lanes:
             lane.let_go()
-
-
-@dataclass(slots=True)
-class _Group:
-    """Flows of a lane that all want `lane.held[index]` next."""
-
-    lane: _Lane
-    index: int
-    subjects: list[int] = field(default_factory=list)
-
-    @property
-    def waits_since_ns(self) -> int:
-        return self.lane.held[self.index].t_append_ns
-
-    def work(self, subjects: Iterable[int], end: int, priority: Priority) -> Work:
-        return Work(tuple(sorted(subjects)), tuple(self.lane.held[self.index : end]), priority)
 
 
 def worst_ages_ns(backlogs: Iterable[Mapping[Priority, int]]) -> dict[Priority, int]:

@@ -104,5 +104,33 @@ def _turn(
             at += 2 * n
 
 
+@njit(cache=True)
+def arrange_states(
+    head: NDArray[np.int64], ball: NDArray[np.bool_]
+) -> tuple[NDArray[np.int64], int]:
+    """The order of state rows (n, 2) of time and subject: persons first, each sort by time and then
+    subject; and how many are of persons. ball (S,) tells the subjects that are balls."""
+    n = head.shape[0]
+    keys, order, persons = np.empty(n, np.int64), np.empty(n, np.int64), 0
+    for row in range(n):
+        if not ball[head[row, 1]]:
+            order[persons] = row
+            persons += 1
+    at = persons
+    for row in range(n):
+        if ball[head[row, 1]]:
+            order[at] = row
+            at += 1
+    first_ns = head[:, 0].min() if n else 0
+    subjects = ball.shape[0]
+    for row in range(n):
+        keys[row] = (head[order[row], 0] - first_ns) * subjects + head[order[row], 1]
+    if persons:
+        order[:persons] = order[:persons][np.argsort(keys[:persons], kind="mergesort")]
+    if persons < n:
+        order[persons:] = order[persons:][np.argsort(keys[persons:], kind="mergesort")]
+    return order, persons
+
+
 PERSON: Final = StateColumns(L.PERSON_COLUMNS)
 BALL: Final = StateColumns(L.BALL_COLUMNS)

@@ -6,7 +6,7 @@ and what waits in the log meanwhile it has not seen. How old its work was tells.
 
 from typing import Final
 
-from models.flows.pending import Priority
+from models.flows.lanes import Priority
 
 WINDOW_NS: Final = 500_000_000
 

@@ -245,7 +245,7 @@ class WatchedKernel:
 class Fifo(Backlog):
     """Plain first in, first out: no flow is hot."""
 
-    def hot(self) -> frozenset[int]:
+    def _hot_now(self) -> frozenset[int]:
         return frozenset()
 
 
@@ -361,7 +361,7 @@ class World:
         now_ns, worst = self.clock(), [0.0, 0.0]
         for venue in range(self.venues):
             held, backlog = self.log._records[f"telemetry/v{venue}"], self.backlog(venue)
-            hot = Backlog.hot(backlog)
+            hot = Backlog._hot_now(backlog)
             for row, offset in backlog.offsets().items():
                 if offset < len(held):
                     at = 0 if row in hot else 1

@@ -13,6 +13,7 @@ from models.nets.contract import HEALTH_COLUMNS
 from models.state_bytes import pack_state, unpack_state
 from models.telemetry.flags import Flag
 from models.telemetry.kinds import KINDS, Kind
+from models.telemetry.orders import Order, OrderVerb
 from models.telemetry.raw import RawBatch
 from models.telemetry.reasons import Reason
 from models.telemetry.roster import Device
@@ -308,3 +309,18 @@ def test_health_rows_travel_as_arrow_with_the_names_that_the_nets_know() -> None
     assert row["t_ns"] % SECOND == 0
     with pytest.raises(SchemaError):
         decode_health(b"nonsense")
+
+
+def test_a_higher_level_makes_longer_records() -> None:
+    for level, ticks in ((0, 1), (1, 1), (2, 2), (3, 3)):
+        kernel, found = EdgeKernel(IMU), []
+        order = Order("thin", "m", OrderVerb.THIN, "test", T0, level=level)
+        kernel.handle(RawBatch("orders", 1, T0, {}, orders=(order,)))
+        block = _imu(range(600))
+        for tick in range(60):
+            now = block.take((block.t_event_ns >= T0 + tick * 100 * MS) & (
+                block.t_event_ns < T0 + (tick + 1) * 100 * MS
+            ))
+            batch = RawBatch("s", tick, T0 + (tick + 1) * 100 * MS, {Kind.IMU: now})
+            found += [r.t_to_ns - r.t_from_ns for r in kernel.handle(batch).records]
+        assert set(found[5:]) == {ticks * kernel.config.tick_ns}

@@ -195,24 +195,37 @@ def test_thinning_is_taken_back_by_level_0_and_lapses_by_itself() -> None:
     assert not (back.flags[back.t_event_ns > at(41)] & int(Flag.MERGED)).any()
 
 
-def test_a_hot_flow_keeps_its_full_rate_pre_roll_and_post_roll_at_every_level() -> None:
+@pytest.mark.parametrize(("level", "ends_s"), [(1, 20.5), (2, 20.5), (3, 15.5)])
+def test_a_hot_flow_keeps_its_full_rate_and_pre_roll_and_below_the_highest_level_its_post_roll(
+    level: int, ends_s: float
+) -> None:
     roster = roster_of(Device("imu", Kind.IMU, "a0", 100.0), Device("lps", Kind.LPS, "a0", 20.0))
     blocks = [motion(Kind.IMU, 0, 100.0, 30.0), run(1, 30.0, 10, 14)]
     _, usual = play(roster, blocks)
-    _, result = play(roster, blocks, orders=[(T0 - SECOND, thin(3))])
+    _, result = play(roster, blocks, orders=[(T0 - SECOND, thin(level))])
     for kind, pre_roll in ((Kind.IMU, 200), (Kind.LPS, 40)):
         rows = result.rows(kind)
         full = rows.t_event_ns[rows.flags & int(Flag.MERGED) == 0]
         assert at(9.9) < full[1] < at(10.8)
-        assert at(20.5) < full[-1] < at(22.5)
+        assert at(ends_s) < full[-1] < at(ends_s + 2)
         pre = result.supplements(kind)
         # The row that ended a merged one just before it turned hot went on already.
         assert pre_roll - 1 <= len(pre) <= pre_roll
         assert (pre.flags & int(Flag.PRE_ROLL)).all()
     theirs = usual.rows(Kind.IMU)
-    hot = theirs.t_event_ns[theirs.values[MERGED] == 1]
+    hot = theirs.t_event_ns[(theirs.values[MERGED] == 1) & (theirs.t_event_ns < at(ends_s))]
     ours = set(result.rows(Kind.IMU).t_event_ns.tolist())
     assert set(hot.tolist()) <= ours, "nothing that is kept as usual is thinned by the level"
+
+
+def test_post_roll_comes_back_with_a_lower_level() -> None:
+    roster = roster_of(Device("imu", Kind.IMU, "a0", 100.0), Device("lps", Kind.LPS, "a0", 20.0))
+    blocks = [motion(Kind.IMU, 0, 100.0, 30.0), run(1, 30.0, 10, 14)]
+    orders = [(T0 - SECOND, thin(3)), (at(18), thin(2))]
+    rows = play(roster, blocks, orders=orders)[1].rows(Kind.IMU)
+    full = rows.t_event_ns[rows.flags & int(Flag.MERGED) == 0]
+    assert not ((full > at(17.5)) & (full < at(18))).any()
+    assert ((full > at(18.2)) & (full < at(20))).sum() > 150
 
 
 def test_levels_do_nothing_where_thinning_is_off() -> None:
@@ -376,17 +389,3 @@ def test_a_man_who_is_down_is_found_at_every_level(level: int, hit_g: float) -> 
         for event in kernel.handle([record], everyone).events
     ]
     assert found.count("man_down") == 1
-
-
-def test_a_higher_level_makes_longer_records() -> None:
-    for level, ticks in ((0, 1), (1, 1), (2, 2), (3, 3)):
-        kernel, found = EdgeKernel(CALM), []
-        kernel.handle(RawBatch("orders", 1, T0, {}, orders=(thin(level),)))
-        block = motion(Kind.IMU, 0, 100.0, 6.0)
-        for tick in range(60):
-            now = block.take((block.t_event_ns >= at(tick / 10)) & (
-                block.t_event_ns < at((tick + 1) / 10)
-            ))
-            batch = RawBatch("s", tick, at((tick + 1) / 10), {Kind.IMU: now})
-            found += [r.t_to_ns - r.t_from_ns for r in kernel.handle(batch).records]
-        assert set(found[5:]) == {ticks * kernel.config.tick_ns}

@@ -4,7 +4,8 @@ import random
 
 import pytest
 
-from models.flows.pending import Backlog, Held, PendingConfig, Priority, Read, Work
+from models.flows.lanes import Held, Priority, Work
+from models.flows.pending import Backlog, PendingConfig, Read
 from tests.unit.fakes_log import T0_NS, TICK_NS, roster_of, telemetry
 
 ROSTER = roster_of("v", 6)
@@ -199,6 +200,12 @@ def test_an_answer_to_an_outdated_wish_is_ignored() -> None:
     assert backlog.held_records == 1
 
 
+def assert_nothing_is_remembered_wrongly(backlog: Backlog) -> None:
+    said = backlog.hot(), backlog.offsets(), backlog.ages_ns(T0_NS + 10**12)
+    backlog._known = None
+    assert (backlog.hot(), backlog.offsets(), backlog.ages_ns(T0_NS + 10**12)) == said
+
+
 @pytest.mark.parametrize("seed", range(30))
 def test_every_flow_sees_every_record_once_and_in_order(seed: int) -> None:
     rng = random.Random(seed)
@@ -217,7 +224,9 @@ def test_every_flow_sees_every_record_once_and_in_order(seed: int) -> None:
         elif row not in backlog.offsets():
             backlog.add({row: len(seen[row])})
         fill(backlog, end, hot=(rng.randrange(6),))
+        assert_nothing_is_remembered_wrongly(backlog)
         work = do(backlog)
+        assert_nothing_is_remembered_wrongly(backlog)
         for subject in work.subjects if work else ():
             seen[subject] += seqs(work)
     backlog.add({row: len(seen[row]) for row in range(6) if row not in backlog.offsets()})

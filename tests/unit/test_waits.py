@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.flows.pending import Priority
+from models.flows.lanes import Priority
 from models.flows.waits import WINDOW_NS, WaitMeter
 from tests.unit.test_worker import Bench
 
