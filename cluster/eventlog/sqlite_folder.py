@@ -30,10 +30,13 @@ from models.errors import LogError
 
 # A folder's mtime moves in steps of a kernel tick: a listing this young may miss a later change.
 _MTIME_DOUBT_NS: Final = 100_000_000
+_COMMIT_DOUBT_NS: Final = 20_000_000
+_SECOND_NS: Final = 1_000_000_000
 _STALE_TEMPORARY_S: Final = 600.0
 _MAX_NAME_BYTES: Final = 240
 _SEGMENT = re.compile(r"seg-(\d{20})\.db")
 CONTROL: Final = "control.db"
+Stamp = tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,9 +140,30 @@ class TopicFolder:
                     path.unlink()
 
 
-def _settled(mtime_ns: int) -> bool:
-    """Whether a folder that changes after now gets another time stamp. Asked before listing it."""
-    return time.time_ns() - mtime_ns > _MTIME_DOUBT_NS
+def _settled(mtime_ns: int, doubt_ns: int = _MTIME_DOUBT_NS) -> bool:
+    """Whether what changes after now gets another time stamp. Asked before looking inside."""
+    return time.time_ns() - mtime_ns > doubt_ns
+
+
+def stamp_of(database: Path) -> Stamp | None:
+    """What the files of a database say of themselves. Equal stamps mean that nothing was committed
+    in between; None where that cannot be told, since a commit would not change what they say.
+
+    Every commit writes to the write-ahead log or to the database, and a write sets the time stamp,
+    in steps of a kernel tick (10 ms at the most); one of whole seconds comes from a file system
+    with coarser steps.
+    """
+    found: list[int] = []
+    for name in (f"{database}-wal", database):
+        try:
+            said = os.stat(name)
+        except FileNotFoundError:
+            found += [0, 0, 0]
+            continue
+        if said.st_mtime_ns % _SECOND_NS == 0 or not _settled(said.st_mtime_ns, _COMMIT_DOUBT_NS):
+            return None
+        found += [said.st_ino, said.st_size, said.st_mtime_ns]
+    return tuple(found)
 
 
 def segment_name(begin: int) -> str:

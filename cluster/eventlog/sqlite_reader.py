@@ -8,10 +8,11 @@ when that is the very first one does the slow path probe offset by offset for th
 import sqlite3
 from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from cluster.eventlog.port import StoredRecord
-from cluster.eventlog.sqlite_folder import Segment
+from cluster.eventlog.sqlite_folder import Segment, Stamp, stamp_of
 from cluster.eventlog.sqlite_pool import ConnectionPool
 from cluster.eventlog.sqlite_rows import RANGE, DamageError, is_damage, read_end, record_of
 
@@ -19,6 +20,7 @@ ERRORS: Final = (sqlite3.Error, UnicodeDecodeError)
 """What damaged content may raise; `is_damage` tells it from trouble with access."""
 _PROBE_SCHEMA: Final = "SELECT offset FROM records LIMIT 0"
 _NEWEST: Final = "SELECT max(offset) FROM records"
+MOST_ENDS: Final = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,15 +41,30 @@ class Limits:
 
 
 class SegmentReader:
-    """Reads through leased connections; holds no state of its own."""
+    """Reads through leased connections. It remembers where the newest segments ended, as long as
+    their files say that nothing was written since: who follows a topic asks far more often than
+    anything comes."""
 
     def __init__(self, pool: ConnectionPool) -> None:
         self._pool = pool
+        self._ends: dict[Path, tuple[Stamp, int]] = {}
 
     def end(self, segment: Segment) -> int:
         """The end of a segment's range. Raises sqlite3.Error, DamageError if it cannot be told."""
         if segment.end is not None:
             return segment.end
+        stamp = stamp_of(segment.path)
+        known = self._ends.get(segment.path)
+        if stamp is not None and known is not None and known[0] == stamp:
+            return known[1]
+        end = self._newest_end(segment)
+        if stamp is not None:
+            if len(self._ends) >= MOST_ENDS:
+                self._ends.clear()
+            self._ends[segment.path] = (stamp, end)
+        return end
+
+    def _newest_end(self, segment: Segment) -> int:
         try:
             with self._pool.lease(segment.path, "read") as connection:
                 return read_end(connection)
