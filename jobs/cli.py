@@ -5,6 +5,7 @@ A job is imported only when it is called, so that `touchline --help` is instant.
 
 import argparse
 import importlib
+import io
 import sys
 from collections.abc import Sequence
 
@@ -36,6 +37,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("rest", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
     options = parser.parse_args(argv)
     module = importlib.import_module(JOBS[options.job][0])
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Into a file or a pipe, too, whoever follows a job sees its lines as they come.
+        sys.stdout.reconfigure(line_buffering=True)
     from models.errors import TouchlineError
 
     try:
