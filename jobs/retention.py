@@ -2,7 +2,8 @@
 
 A record may go when it is older than `log.retention_s`, the warm tier holds it, and nobody needs it
 to recover: raw records before the stadium's snapshot, telemetry before the oldest flow snapshot.
-Events and insights of the match being played stay: the live picture is read from them.
+Events and insights of the match being played stay: the live picture is read from them. So do the
+orders to its edge.
 """
 
 import time
@@ -62,6 +63,9 @@ def _bounds(
     for make in _LIVE_PICTURE:
         begins = offset_at(log, make(venue_id), newest.since_ns)
         bounds[make(venue_id)] = min(bounds[make(venue_id)], begins)
+    # Who orders looks up what it has said in this match; orders to earlier ones hold no longer.
+    orders = names.orders_topic(venue_id)
+    bounds[orders] = offset_at(log, orders, newest.since_ns)
     # A flow without a snapshot starts from the oldest record that there is.
     bounds[names.telemetry_topic(venue_id)] = min(_flow_offsets(newest, store), default=0)
     return bounds

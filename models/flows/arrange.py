@@ -38,8 +38,8 @@ from models.telemetry.record import TelemetryRecord
 
 P_KIND, P_COUNT, P_TIME, P_DEVICE, P_FLAGS, P_VALUES, P_STRIDE, P_MAP, P_MAP_N = range(9)
 """Columns of `Rows.parts`: code of the kind, rows, where times (in longs), devices, flags and
-values (in words) begin, words between channels, and the map of device numbers (none: they are
-roster rows)."""
+values (in words) begin, words between channels, and where the map of device numbers begins (-1:
+they are roster rows) and how many it has."""
 K_LPS, K_GNSS, K_IMU, K_HEART, K_BOOT, K_BALL_POS, K_BALL_IMU = range(7)
 NLOS_FACTOR: Final = 3.0
 STUCK: Final = int(Flag.STUCK)
@@ -58,12 +58,12 @@ class Table(NamedTuple):
 @njit(cache=True)
 def _device(rows: Rows, part: int, row: int) -> int:
     number = rows.words[rows.parts[part, P_DEVICE] + row]
-    count = rows.parts[part, P_MAP_N]
-    if count == 0:
+    begin = rows.parts[part, P_MAP]
+    if begin < 0:
         return int(number)
-    if number < 0 or number >= count:
+    if number < 0 or number >= rows.parts[part, P_MAP_N]:
         return -1
-    return int(rows.maps[rows.parts[part, P_MAP] + number])
+    return int(rows.maps[begin + number])
 
 
 @njit(cache=True)

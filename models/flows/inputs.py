@@ -113,5 +113,5 @@ def _columns(block: SampleBlock, at: int, pieces: list[Any]) -> tuple[int, ...]:
         pieces.append(_PAD[over:])
     words = at >> 2
     return (
-        count, at >> 3, words + 2 * count, words + 3 * count, words + 4 * count, count, 0, 0,
+        count, at >> 3, words + 2 * count, words + 3 * count, words + 4 * count, count, -1, 0,
     )

@@ -107,7 +107,7 @@ class FlowKernel:
 
     def _choose(self, subjects: NDArray[np.int32]) -> Chosen:
         """Of the subjects those that are walked."""
-        key = subjects.tobytes()
+        key = np.asarray(subjects, np.int32).tobytes()
         found = self._choices.get(key)
         if found is None:
             rows = np.unique(np.asarray(subjects, np.int64))

@@ -5,13 +5,19 @@ each block would cost more than the work on their rows.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.telemetry.block import SampleBlock
 from models.telemetry.kinds import KINDS, Kind
+
+_FIXED: Final = {
+    "device": (0, np.uint32), "boot": (1, np.uint32), "seq": (2, np.uint32),
+    "t_event_ns": (3, np.int64), "t_ingest_ns": (4, np.int64), "flags": (5, np.uint32),
+}
+"""Columns by their place in `Plan.fixed`; devices by number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,47 +51,28 @@ class WireBlock(SampleBlock):
         return self.plan.count
 
     def __reduce__(self) -> tuple[Any, ...]:
-        whole = slice(None)
-        return SampleBlock, (
-            self.kind, self.device[whole], self.boot, self.seq, self.t_event_ns, self.t_ingest_ns,
-            self.flags, self.values,
-        )
+        return SampleBlock, (self.kind, *(getattr(self, name) for name in (*_FIXED, "values")))
 
-    def _column(self, at: int, dtype: Any) -> NDArray[Any]:
-        return np.ndarray((self.plan.count,), dtype, self.body, self.plan.fixed[at])
+    def __getattr__(self, name: str) -> Any:
+        """A column that nobody has asked for yet: its slot is empty."""
+        if name == "values":
+            shape = (len(KINDS[self.kind].channels), self.plan.count)
+            steps = (self.plan.stride, 4)
+            made = np.ndarray(shape, np.float32, self.body, self.plan.values, steps)
+            column: NDArray[Any] = np.ascontiguousarray(made)
+        elif name in _FIXED:
+            at, dtype = _FIXED[name]
+            column = np.ndarray((self.plan.count,), dtype, self.body, self.plan.fixed[at])
+            column = self._roster_rows(column) if name == "device" else column
+        else:
+            raise AttributeError(name)
+        object.__setattr__(self, name, column)
+        return column
 
-    @property
-    def device(self) -> NDArray[np.int32]:  # type: ignore[override]
-        index = self._column(0, np.uint32)
-        inside = index < len(self.rows)
+    def _roster_rows(self, number: NDArray[np.uint32]) -> NDArray[np.int32]:
+        inside = number < len(self.rows)
         if inside.all():
-            return self.rows[index]
-        return np.where(inside, self.rows[np.where(inside, index, 0)], -1).astype(np.int32)
-
-    @property
-    def boot(self) -> NDArray[np.uint32]:  # type: ignore[override]
-        return self._column(1, np.uint32)
-
-    @property
-    def seq(self) -> NDArray[np.uint32]:  # type: ignore[override]
-        return self._column(2, np.uint32)
-
-    @property
-    def t_event_ns(self) -> NDArray[np.int64]:  # type: ignore[override]
-        return self._column(3, np.int64)
-
-    @property
-    def t_ingest_ns(self) -> NDArray[np.int64]:  # type: ignore[override]
-        return self._column(4, np.int64)
-
-    @property
-    def flags(self) -> NDArray[np.uint32]:  # type: ignore[override]
-        return self._column(5, np.uint32)
-
-    @property
-    def values(self) -> NDArray[np.float32]:  # type: ignore[override]
-        shape = (len(KINDS[self.kind].channels), self.plan.count)
-        values: NDArray[np.float32] = np.ndarray(
-            shape, np.float32, self.body, self.plan.values, (self.plan.stride, 4)
-        )
-        return np.ascontiguousarray(values)
+            return self.rows[number]
+        rows = np.full(len(number), -1, np.int32)
+        rows[inside] = self.rows[number[inside]]
+        return rows

@@ -115,6 +115,16 @@ def test_a_device_number_outside_its_table_is_a_device_that_nobody_knows() -> No
     assert block.device.tolist() == [4, 0, -1, -1]
     record = TelemetryRecord("v", "m", 0, 0, 30, {kind: block})
     assert table([record], kind, Gatherer()).device.tolist() == [0, 4]
+    nobody = WireBlock(kind, bytes(body), plan, np.empty(0, np.int32))
+    record = TelemetryRecord("v", "m", 0, 0, 30, {kind: nobody})
+    assert nobody.device.tolist() == [-1] * 4
+    assert table([record], kind, Gatherer()).device.tolist() == []
+
+
+def test_records_without_rows_give_empty_tables() -> None:
+    record = TelemetryRecord("v", "m", 0, 0, 30, {})
+    assert table([record], Kind.IMU, Gatherer()).begin.tolist() == [0, 0, 0, 0]
+    assert len(Gatherer().gather([record]).longs) == 0
 
 
 def test_tables_of_device_numbers_have_a_bound_and_do_not_change_what_is_found() -> None:

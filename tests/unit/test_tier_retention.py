@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from actors.order_writer import OrderWriter
 from actors.worker_shell import snapshot_store
 from actors.worker_snapshots import FlowSnapshot, flow_key
 from cluster import names
@@ -11,6 +12,7 @@ from cluster.eventlog.sqlite import SqliteLog
 from cluster.tiers import open_tier
 from jobs.retention import trim_hot
 from jobs.roll import roll, spread_here
+from models.telemetry.orders import Order, OrderVerb
 from tests.unit import tier_world as world
 
 RAW = names.raw_topic(world.VENUE)
@@ -104,6 +106,27 @@ def test_the_live_picture_of_the_match_being_played_stays(tmp_path: Path) -> Non
     roll(tree, spread=spread_here)
     assert 0 < log.describe(INSIGHTS).begin <= first
     assert match.log.describe(INSIGHTS).end > first
+
+
+def test_orders_go_with_the_match_that_they_were_for(tmp_path: Path) -> None:
+    log, tree = world.open_sqlite(tmp_path, 2_000, world.Clock(5 * 3600)), world.settings(tmp_path)
+    topic, writer = names.orders_topic(world.VENUE), OrderWriter(log, "coordinator", 1)
+
+    def order(count: int, match: str) -> None:
+        for level in range(count):
+            told = Order(f"{match}/{level}", match, OrderVerb.THIN, "test", 1, level=level % 4)
+            writer.send(world.VENUE, told)
+
+    world.Match(log, "m1", 2).play().work()
+    order(30, "m1")
+    trim(tree, log)
+    assert log.describe(topic).begin == 0
+    first = log.describe(topic).end
+    world.Match(log, "m2", 2, 6, 1_790_000_000_000_000_000).play().work()
+    order(5, "m2")
+    assert topic in trim(tree, log)
+    assert 0 < log.describe(topic).begin <= first
+    assert writer.send(world.VENUE, Order("m2/4", "m2", OrderVerb.THIN, "test", 1)) is False
 
 
 @pytest.mark.parametrize("seconds", [6])
