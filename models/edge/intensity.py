@@ -207,9 +207,9 @@ def _roll(
             felt = cells.tick[tick, s, grid.IMPACT] / GRAVITY_MPS2
             score = max(score, _clip((felt - limit[4]) / (limit[5] - limit[4])))
             last[SCORE] = score
-            until_ns = flow[WHOLE_UNTIL] - less_ns
-            calm_before = flow[HOT] == 0 and begin_ns >= until_ns
+            calm_before = flow[HOT] == 0 and begin_ns >= flow[WHOLE_UNTIL] - less_ns
             if _heat(flow, score, begin_ns, end_ns, rule) and calm_before:
                 heat.turned[tick, s] = 1
-            whole = flow[HOT] == 1 or begin_ns < until_ns
+            # Asked anew: who turns calm in this tick has just been given its post-roll.
+            whole = flow[HOT] == 1 or begin_ns < flow[WHOLE_UNTIL] - less_ns
             heat.whole[tick, s] = 1 if whole else 0
