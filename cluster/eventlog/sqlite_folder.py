@@ -30,7 +30,6 @@ from models.errors import LogError
 
 # A folder's mtime moves in steps of a kernel tick: a listing this young may miss a later change.
 _MTIME_DOUBT_NS: Final = 100_000_000
-_COMMIT_DOUBT_NS: Final = 20_000_000
 _SECOND_NS: Final = 1_000_000_000
 _STALE_TEMPORARY_S: Final = 600.0
 _MAX_NAME_BYTES: Final = 240
@@ -140,18 +139,18 @@ class TopicFolder:
                     path.unlink()
 
 
-def _settled(mtime_ns: int, doubt_ns: int = _MTIME_DOUBT_NS) -> bool:
+def _settled(mtime_ns: int) -> bool:
     """Whether what changes after now gets another time stamp. Asked before looking inside."""
-    return time.time_ns() - mtime_ns > doubt_ns
+    return time.time_ns() - mtime_ns > _MTIME_DOUBT_NS
 
 
 def stamp_of(database: Path) -> Stamp | None:
-    """What the files of a database say of themselves. Equal stamps mean that nothing was committed
-    in between; None where that cannot be told, since a commit would not change what they say.
+    """What the files of a database say of themselves; None while a later write might not change it.
 
     Every commit writes to the write-ahead log or to the database, and a write sets the time stamp,
-    in steps of a kernel tick (10 ms at the most); one of whole seconds comes from a file system
-    with coarser steps.
+    in steps of a kernel tick; one of whole seconds comes from a file system with coarser steps.
+    A commit is seen once it is durable, which may be after its write by any time: so equal stamps
+    mean that nothing was written in between, not that nothing has appeared.
     """
     found: list[int] = []
     for name in (f"{database}-wal", database):
@@ -160,7 +159,7 @@ def stamp_of(database: Path) -> Stamp | None:
         except FileNotFoundError:
             found += [0, 0, 0]
             continue
-        if said.st_mtime_ns % _SECOND_NS == 0 or not _settled(said.st_mtime_ns, _COMMIT_DOUBT_NS):
+        if said.st_mtime_ns % _SECOND_NS == 0 or not _settled(said.st_mtime_ns):
             return None
         found += [said.st_ino, said.st_size, said.st_mtime_ns]
     return tuple(found)

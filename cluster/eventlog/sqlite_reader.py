@@ -6,6 +6,8 @@ when that is the very first one does the slow path probe offset by offset for th
 """
 
 import sqlite3
+import time
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +23,8 @@ ERRORS: Final = (sqlite3.Error, UnicodeDecodeError)
 _PROBE_SCHEMA: Final = "SELECT offset FROM records LIMIT 0"
 _NEWEST: Final = "SELECT max(offset) FROM records"
 MOST_ENDS: Final = 4096
+BELIEVED_S: Final = 0.1
+"""So much later at the most is a commit seen that took long to become durable after its write."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,28 +44,39 @@ class Limits:
     bytes: int
 
 
-class SegmentReader:
-    """Reads through leased connections. It remembers where the newest segments ended, as long as
-    their files say that nothing was written since: who follows a topic asks far more often than
-    anything comes."""
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """Where a segment ended when its files had this stamp, and until when that is believed."""
 
-    def __init__(self, pool: ConnectionPool) -> None:
-        self._pool = pool
-        self._ends: dict[Path, tuple[Stamp, int]] = {}
+    stamp: Stamp
+    end: int
+    until_s: float
+
+
+class SegmentReader:
+    """Reads through leased connections. It remembers for a moment where the newest segments ended,
+    as long as their files say that nothing was written since: who follows a topic asks far more
+    often than anything comes."""
+
+    def __init__(
+        self, pool: ConnectionPool, monotonic_s: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._pool, self._monotonic_s = pool, monotonic_s
+        self._ends: dict[Path, _Known] = {}
 
     def end(self, segment: Segment) -> int:
         """The end of a segment's range. Raises sqlite3.Error, DamageError if it cannot be told."""
         if segment.end is not None:
             return segment.end
-        stamp = stamp_of(segment.path)
+        stamp, now_s = stamp_of(segment.path), self._monotonic_s()
         known = self._ends.get(segment.path)
-        if stamp is not None and known is not None and known[0] == stamp:
-            return known[1]
+        if known is not None and known.stamp == stamp and now_s < known.until_s:
+            return known.end
         end = self._newest_end(segment)
         if stamp is not None:
             if len(self._ends) >= MOST_ENDS:
                 self._ends.clear()
-            self._ends[segment.path] = (stamp, end)
+            self._ends[segment.path] = _Known(stamp, end, now_s + BELIEVED_S)
         return end
 
     def _newest_end(self, segment: Segment) -> int:

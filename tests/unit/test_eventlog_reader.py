@@ -8,7 +8,8 @@ import pytest
 
 from cluster.eventlog.port import Record
 from cluster.eventlog.sqlite import SqliteLog
-from cluster.eventlog.sqlite_reader import MOST_ENDS, SegmentReader
+from cluster.eventlog.sqlite_folder import stamp_of
+from cluster.eventlog.sqlite_reader import BELIEVED_S, MOST_ENDS, SegmentReader, _Known
 from models.errors import LogError
 
 SECOND_NS = 1_000_000_000
@@ -48,6 +49,7 @@ def test_a_quiet_topic_is_not_opened_again(tmp_path: Path, looked: Counted) -> N
     log = SqliteLog(tmp_path)
     append(log, 0)
     aged(tmp_path, SECOND_NS + 7)
+    log._mine().reader._monotonic_s = lambda: 5.0
     log.read("t", 0)
     before = looked.n
     assert [log.read("t", 1) for _ in range(50)] == [[]] * 50
@@ -62,6 +64,22 @@ def test_what_another_writes_is_seen_at_once(tmp_path: Path, looked: Counted) ->
         assert [one.offset for one in log.read("t", seq)] == [seq]
         assert log.read("t", seq + 1) == []
         assert log.read("t", seq + 1) == []
+
+
+def test_a_commit_that_became_durable_long_after_its_write_is_seen_soon(tmp_path: Path) -> None:
+    log, other, now_s = SqliteLog(tmp_path), SqliteLog(tmp_path), [5.0]
+    append(other, 0)
+    log._mine().reader._monotonic_s = lambda: now_s[0]
+    append(other, 1)
+    aged(tmp_path, SECOND_NS + 7)
+    # Looked at after the write and before the commit appeared: the stamp is of both.
+    reader, segment = log._mine().reader, log._folder("t").segments()[-1]
+    stamp = stamp_of(segment.path)
+    assert stamp is not None
+    reader._ends[segment.path] = _Known(stamp, 1, now_s[0] + BELIEVED_S)
+    assert log.read("t", 1) == []
+    now_s[0] += BELIEVED_S
+    assert [one.offset for one in log.read("t", 1)] == [1]
 
 
 def test_a_young_file_is_looked_into_every_time(tmp_path: Path, looked: Counted) -> None:
@@ -101,7 +119,7 @@ def test_the_number_of_remembered_ends_is_bounded(tmp_path: Path) -> None:
     append(log, 0)
     aged(tmp_path, SECOND_NS + 7)
     local = log._mine()
-    stamp = (1,)
-    local.reader._ends.update({tmp_path / str(n): (stamp, n) for n in range(MOST_ENDS)})
+    many = {tmp_path / str(n): _Known((1,), n, 0.0) for n in range(MOST_ENDS)}
+    local.reader._ends.update(many)
     log.read("t", 1)
     assert len(local.reader._ends) <= MOST_ENDS
