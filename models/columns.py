@@ -17,10 +17,6 @@ def frozen(array: NDArray[Any], dtype: Any = None) -> NDArray[Any]:
     flags = array.flags
     if not flags.writeable and flags.c_contiguous and (dtype is None or array.dtype == dtype):
         return array
-    return sealed(np.ascontiguousarray(array, dtype=dtype).view())
-
-
-def sealed(array: NDArray[Any]) -> NDArray[Any]:
-    """`array` itself, contiguous and nobody else's, which nobody writes from now on."""
-    array.flags.writeable = False
-    return array
+    view = np.ascontiguousarray(array, dtype=dtype).view()
+    view.flags.writeable = False
+    return view

@@ -12,10 +12,19 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from models.flows.inputs import Gatherer
+from models.flows.inputs import CODES, Gatherer
 from models.flows.subjects import DeviceMap
 from models.flows.tables import (
     GIVEN_WIDTH,
+    P_COUNT,
+    P_DEVICE,
+    P_FLAGS,
+    P_KIND,
+    P_MAP,
+    P_MAP_N,
+    P_STRIDE,
+    P_TIME,
+    P_VALUES,
     Boots,
     Fixes,
     Hearts,
@@ -34,13 +43,16 @@ from models.signal.position_noise import (
     LPS_MOST_M,
 )
 from models.telemetry.flags import Flag
+from models.telemetry.kinds import Kind
 from models.telemetry.record import TelemetryRecord
 
-P_KIND, P_COUNT, P_TIME, P_DEVICE, P_FLAGS, P_VALUES, P_STRIDE, P_MAP, P_MAP_N = range(9)
-"""Columns of `Rows.parts`: code of the kind, rows, where times (in longs), devices, flags and
-values (in words) begin, words between channels, and where the map of device numbers begins (-1:
-they are roster rows) and how many it has."""
-K_LPS, K_GNSS, K_IMU, K_HEART, K_BOOT, K_BALL_POS, K_BALL_IMU = range(7)
+K_LPS: Final = CODES[Kind.LPS]
+K_GNSS: Final = CODES[Kind.GNSS]
+K_IMU: Final = CODES[Kind.IMU]
+K_HEART: Final = CODES[Kind.HEART]
+K_BOOT: Final = CODES[Kind.BOOT]
+K_BALL_POS: Final = CODES[Kind.BALL_POS]
+K_BALL_IMU: Final = CODES[Kind.BALL_IMU]
 NLOS_FACTOR: Final = 3.0
 STUCK: Final = int(Flag.STUCK)
 
@@ -67,16 +79,17 @@ def _device(rows: Rows, part: int, row: int) -> int:
 
 
 @njit(cache=True)
-def _owner(rows: Rows, part: int, row: int, subject_of: NDArray[np.int32]) -> int:
-    if rows.words[rows.parts[part, P_FLAGS] + row] & STUCK:
+def _owner(
+    rows: Rows, part: int, row: int, device: int, subject_of: NDArray[np.int32]
+) -> int:
+    if device < 0 or rows.words[rows.parts[part, P_FLAGS] + row] & STUCK:
         return -1
-    device = _device(rows, part, row)
-    return int(subject_of[device]) if device >= 0 else -1
+    return int(subject_of[device])
 
 
 @njit(cache=True)
 def table_of(
-    rows: Rows, kind: int, channels: NDArray[np.int64], subject_of: NDArray[np.int32], subjects: int
+    rows: Rows, places: Places, kind: int, subject_of: NDArray[np.int32], subjects: int
 ) -> Table:
     """Rows of one kind: counting sort by subject, then by time where times are not ascending yet;
     equal times keep their order. subject_of (D,): the subject of each device, -1 where its rows are
@@ -86,7 +99,7 @@ def table_of(
     for part in range(parts.shape[0]):
         if parts[part, P_KIND] == kind:
             for row in range(parts[part, P_COUNT]):
-                owner = _owner(rows, part, row, subject_of)
+                owner = _owner(rows, part, row, _device(rows, part, row), subject_of)
                 if owner >= 0:
                     begin[owner + 1] += 1
     for s in range(1, subjects + 1):
@@ -99,13 +112,14 @@ def table_of(
         if parts[part, P_KIND] != kind:
             continue
         for row in range(parts[part, P_COUNT]):
-            owner = _owner(rows, part, row, subject_of)
+            number = _device(rows, part, row)
+            owner = _owner(rows, part, row, number, subject_of)
             if owner < 0:
                 continue
             at, t = fill[owner], rows.longs[parts[part, P_TIME] + row]
             if at > begin[owner] and t_ns[at - 1] > t:
                 mixed[owner] = True
-            t_ns[at], device[at] = t, _device(rows, part, row)
+            t_ns[at], device[at] = t, number
             first[at], stride[at] = parts[part, P_VALUES] + row, parts[part, P_STRIDE]
             fill[owner] = at + 1
     for s in range(subjects):
@@ -114,7 +128,7 @@ def table_of(
             turn = np.argsort(t_ns[mine], kind="mergesort")
             t_ns[mine], device[mine] = t_ns[mine][turn], device[mine][turn]
             first[mine], stride[mine] = first[mine][turn], stride[mine][turn]
-    return Table(t_ns, _values(rows, channels, first, stride), device, begin)
+    return Table(t_ns, _values(rows, places.channels[kind], first, stride), device, begin)
 
 
 @njit(cache=True)
@@ -206,9 +220,8 @@ def positions(
     rows: Rows, places: Places, subject_of: NDArray[np.int32], subjects: int
 ) -> Positions:
     """Positions of persons from every source; `r_m` from what the sensor says of its own error."""
-    channels = places.channels
-    local = table_of(rows, K_LPS, channels[K_LPS], subject_of, subjects)
-    distant = table_of(rows, K_GNSS, channels[K_GNSS], subject_of, subjects)
+    local = table_of(rows, places, K_LPS, subject_of, subjects)
+    distant = table_of(rows, places, K_GNSS, subject_of, subjects)
     if distant.t_ns.shape[0] == 0:
         return _placed(local, places.rank, True)
     if local.t_ns.shape[0] == 0:
@@ -221,14 +234,14 @@ def motions(
     rows: Rows, places: Places, subject_of: NDArray[np.int32], subjects: int
 ) -> Motions:
     """Motion rows of persons."""
-    table = table_of(rows, K_IMU, places.channels[K_IMU], subject_of, subjects)
+    table = table_of(rows, places, K_IMU, subject_of, subjects)
     return Motions(table.t_ns, table.values, table.begin)
 
 
 @njit(cache=True)
 def hearts(rows: Rows, places: Places, subject_of: NDArray[np.int32], subjects: int) -> Hearts:
     """Heart rates; 0 (no rate) while the strap says that it has no contact."""
-    table = table_of(rows, K_HEART, places.channels[K_HEART], subject_of, subjects)
+    table = table_of(rows, places, K_HEART, subject_of, subjects)
     hr_bpm, rr_ms, contact = table.values[0], table.values[1], table.values[2]
     for at in range(hr_bpm.shape[0]):
         if contact[at] < 0.5:
@@ -239,7 +252,7 @@ def hearts(rows: Rows, places: Places, subject_of: NDArray[np.int32], subjects: 
 @njit(cache=True)
 def boots(rows: Rows, places: Places, subject_of: NDArray[np.int32], subjects: int) -> Boots:
     """Foot sensors of persons."""
-    table = table_of(rows, K_BOOT, places.channels[K_BOOT], subject_of, subjects)
+    table = table_of(rows, places, K_BOOT, subject_of, subjects)
     side = np.empty(table.device.shape[0], np.int64)
     for at in range(side.shape[0]):
         side[at] = places.side[table.device[at]]
@@ -249,7 +262,7 @@ def boots(rows: Rows, places: Places, subject_of: NDArray[np.int32], subjects: i
 @njit(cache=True)
 def fixes(rows: Rows, places: Places, subject_of: NDArray[np.int32], subjects: int) -> Fixes:
     """Ball positions."""
-    table = table_of(rows, K_BALL_POS, places.channels[K_BALL_POS], subject_of, subjects)
+    table = table_of(rows, places, K_BALL_POS, subject_of, subjects)
     v = table.values
     return Fixes(table.t_ns, v[0], v[1], v[2], v[3], table.begin, v[4])
 
@@ -257,7 +270,7 @@ def fixes(rows: Rows, places: Places, subject_of: NDArray[np.int32], subjects: i
 @njit(cache=True)
 def knocks(rows: Rows, places: Places, subject_of: NDArray[np.int32], subjects: int) -> Knocks:
     """The ball's own sensor."""
-    table = table_of(rows, K_BALL_IMU, places.channels[K_BALL_IMU], subject_of, subjects)
+    table = table_of(rows, places, K_BALL_IMU, subject_of, subjects)
     v = table.values
     peak = np.empty(table.t_ns.shape[0], np.float32)
     for at in range(peak.shape[0]):

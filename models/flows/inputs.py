@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.columns import frozen
-from models.flows.tables import Rows
+from models.flows.tables import PART_WIDTH, Rows
 from models.telemetry.block import SampleBlock
 from models.telemetry.kinds import KINDS, Kind
 from models.telemetry.record import TelemetryRecord
@@ -27,8 +27,9 @@ CHANNELS: Final = (
     _PLACE, _PLACE, _MOTION, ("hr_bpm", "rr_ms", "contact"), KINDS[Kind.BOOT].names[:6],
     ("pos_x_m", "pos_y_m", "pos_z_m", "in_play", "spin_radps"), (*_AXES, "peak_mps2", "clip"),
 )
-"""Kinds that flows read, by the code that compiled code knows them by, and what of each."""
-_CODES: Final = {kind: code for code, kind in enumerate(ORDER)}
+"""Kinds that flows read, and what of each."""
+CODES: Final = {kind: code for code, kind in enumerate(ORDER)}
+"""What compiled code knows them by."""
 _NO_MAP: Final = frozen(np.empty(0, np.int32))
 _PAD: Final = bytes(8)
 MOST_TABLES: Final = 256
@@ -62,7 +63,7 @@ class Gatherer:
         at = 0
         for record in records:
             for kind, block in record.blocks.items():
-                code = _CODES.get(kind, -1)
+                code = CODES.get(kind, -1)
                 if code < 0 or not len(block):
                     continue
                 if isinstance(block, WireBlock):
@@ -73,7 +74,7 @@ class Gatherer:
                     parts.append((code, *_columns(block, at, pieces)))
                     at += -(-(16 * len(block) + block.values.nbytes) // 8) * 8
         data = b"".join(pieces)
-        table = np.array(parts, np.int64) if parts else np.empty((0, 9), np.int64)
+        table = np.array(parts, np.int64) if parts else np.empty((0, PART_WIDTH), np.int64)
         return Rows(
             np.frombuffer(data, np.int64), np.frombuffer(data, np.int32),
             np.frombuffer(data, np.float32), table, self._maps,

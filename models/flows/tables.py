@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 class Rows(NamedTuple):
     """All rows of a call. longs, words, floats: the same bytes, seen as int64, int32 and float32;
-    parts (P, 9) int64, one per block (`P_*` of `models.flows.arrange`); maps int32: roster rows by
+    parts (P, PART_WIDTH) int64, one per block; maps int32: roster rows by
     device number, one table after the other."""
 
     longs: NDArray[np.int64]
@@ -21,6 +21,13 @@ class Rows(NamedTuple):
     floats: NDArray[np.float32]
     parts: NDArray[np.int64]
     maps: NDArray[np.int32]
+
+
+PART_WIDTH = 9
+P_KIND, P_COUNT, P_TIME, P_DEVICE, P_FLAGS, P_VALUES, P_STRIDE, P_MAP, P_MAP_N = range(PART_WIDTH)
+"""Columns of `Rows.parts`: code of the kind, rows, where times (in longs), devices, flags and
+values (in words) begin, words between channels, and where the map of device numbers begins (-1:
+they are roster rows) and how many it has."""
 
 
 class Places(NamedTuple):

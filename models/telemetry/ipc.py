@@ -22,11 +22,10 @@ from models.telemetry.arrow import first_block, kind_of, schema_of
 from models.telemetry.block import SampleBlock
 from models.telemetry.ipc_tables import DICTIONARY, RECORDS, batch_at, field_at, message_at
 from models.telemetry.kinds import KINDS, Kind
-from models.telemetry.wire_block import Plan, WireBlock
+from models.telemetry.wire_block import FIXED, Plan, WireBlock
 
 MOST_LAYOUTS: Final = 64
 MOST_PLANS: Final = 8192
-FIXED: Final = (np.int32, np.uint32, np.uint32, np.int64, np.int64, np.uint32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +78,10 @@ class StreamReader:
             if plan is None:
                 return None
             at += 8 + size
-            body = data[at : min(at + plan.body_bytes, end)]
-            return (
-                WireBlock(layout.kind, body, plan, layout.rows)
-                if len(body) == plan.body_bytes else None
-            )
+            if at + plan.body_bytes > end:
+                return None
+            body = data[at : at + plan.body_bytes]
+            return WireBlock(layout.kind, body, plan, layout.rows)
         except (struct.error, IndexError, ValueError):
             return None
 
@@ -141,7 +139,7 @@ def _plan(metadata: bytes, channels: int) -> Plan | None:
     if nulls or count <= 0 or len(buffers) != 2 * (len(FIXED) + channels) or body_bytes % 8:
         return None
     data = buffers[1::2]
-    sizes = [np.dtype(d).itemsize for d in FIXED] + [4] * channels
+    sizes = [np.dtype(d).itemsize for d in FIXED.values()] + [4] * channels
     if any(
         at < 0 or at % width or length < count * width or at + length > body_bytes
         for (at, length), width in zip(data, sizes, strict=True)

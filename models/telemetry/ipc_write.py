@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 from models.telemetry.arrow import to_arrow
 from models.telemetry.block import SampleBlock
-from models.telemetry.ipc import FIXED
 from models.telemetry.ipc_mould import ALIGN, END, Mould, cast, mould_of, stream_of
 from models.telemetry.kinds import KINDS, Kind
+from models.telemetry.wire_block import FIXED
 
 MOST_PLANS: Final = 512
 
@@ -72,7 +72,7 @@ class StreamWriter:
         columns = (
             index, block.boot, block.seq, block.t_event_ns, block.t_ingest_ns, block.flags
         )
-        for at, dtype, column in zip(plan.fixed, FIXED, columns, strict=True):
+        for at, dtype, column in zip(plan.fixed, FIXED.values(), columns, strict=True):
             np.ndarray((len(block),), dtype, body, at)[:] = column
         shape, strides = block.values.shape, (plan.stride, 4)
         if shape[0]:
@@ -106,7 +106,7 @@ def _one_row(kind: Kind) -> SampleBlock:
 
 def _plan(mould: Mould, kind: Kind, count: int) -> _Plan:
     channels = len(KINDS[kind].channels)
-    widths = [np.dtype(dtype).itemsize for dtype in FIXED] + [4] * channels
+    widths = [np.dtype(dtype).itemsize for dtype in FIXED.values()] + [4] * channels
     # No row is null: a column's first buffer, its validity, is empty.
     made = cast(mould, count, [size for width in widths for size in (0, width * count)])
     places, fixed = made.places[1::2], len(FIXED)

@@ -13,18 +13,18 @@ from numpy.typing import NDArray
 from models.telemetry.block import SampleBlock
 from models.telemetry.kinds import KINDS, Kind
 
-_FIXED: Final = {
-    "device": (0, np.uint32), "boot": (1, np.uint32), "seq": (2, np.uint32),
-    "t_event_ns": (3, np.int64), "t_ingest_ns": (4, np.int64), "flags": (5, np.uint32),
+FIXED: Final = {
+    "device": np.uint32, "boot": np.uint32, "seq": np.uint32, "t_event_ns": np.int64,
+    "t_ingest_ns": np.int64, "flags": np.uint32,
 }
-"""Columns by their place in `Plan.fixed`; devices by number."""
+"""What every stream's columns are before the channels, in their order; devices by number."""
+_PLACES: Final = {name: at for at, name in enumerate(FIXED)}
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Where the columns of `count` rows lie in a body of `body_bytes`, in bytes: `fixed` each
-    (device, boot, seq, t_event_ns, t_ingest_ns, flags), channels `stride` apart from `values` on.
-    """
+    """Where the columns of `count` rows lie in a body of `body_bytes`, in bytes: `fixed` those of
+    `FIXED`, channels `stride` apart from `values` on."""
 
     count: int
     body_bytes: int
@@ -51,7 +51,7 @@ class WireBlock(SampleBlock):
         return self.plan.count
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return SampleBlock, (self.kind, *(getattr(self, name) for name in (*_FIXED, "values")))
+        return SampleBlock, (self.kind, *(getattr(self, name) for name in (*FIXED, "values")))
 
     def __getattr__(self, name: str) -> Any:
         """A column that nobody has asked for yet: its slot is empty."""
@@ -60,9 +60,9 @@ class WireBlock(SampleBlock):
             steps = (self.plan.stride, 4)
             made = np.ndarray(shape, np.float32, self.body, self.plan.values, steps)
             column: NDArray[Any] = np.ascontiguousarray(made)
-        elif name in _FIXED:
-            at, dtype = _FIXED[name]
-            column = np.ndarray((self.plan.count,), dtype, self.body, self.plan.fixed[at])
+        elif name in FIXED:
+            at = self.plan.fixed[_PLACES[name]]
+            column = np.ndarray((self.plan.count,), FIXED[name], self.body, at)
             column = self._roster_rows(column) if name == "device" else column
         else:
             raise AttributeError(name)

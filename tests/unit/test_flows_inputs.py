@@ -51,9 +51,8 @@ def as_bytes(records: list[TelemetryRecord], decoder: RecordDecoder) -> list[Tel
 
 def table(records: list[TelemetryRecord], kind: Kind, gatherer: Gatherer) -> arrange.Table:
     places = DeviceMap(Roster("v", "m")).places
-    code = ORDER.index(kind)
     return arrange.table_of(
-        gatherer.gather(records), code, places.channels[code], SUBJECT_OF, 3
+        gatherer.gather(records), places, ORDER.index(kind), SUBJECT_OF, 3
     )
 
 
