@@ -11,11 +11,20 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from models.columns import frozen
 from models.edge import cells as grid
 from models.edge.cells import Cells, count_row, second_of
 from models.edge.config import EdgeConfig
-from models.edge.rows import Rows
+from models.edge.rows import (
+    ADJUST_NS,
+    BOOT,
+    COUNT,
+    DEVICE,
+    FLAGS,
+    REASON,
+    T_INGEST_NS,
+    T_NS,
+    Rows,
+)
 from models.edge.tables import Streams, Tables, Whole
 from models.signal.hampel import forget_window, hampel_step, new_windows
 from models.signal.player_load import FLAT, GRAVITY_MPS2, load_step, low_passes, new_load
@@ -90,8 +99,7 @@ def pass_inertial(
 ) -> None:
     """Work through `rows`: writes their values, flags and reasons, and the cells."""
     _pass(
-        frozen(rows.device), frozen(rows.boot), frozen(rows.count), frozen(rows.t_ns),
-        frozen(rows.t_ingest_ns), frozen(rows.adjust_ns), rows.values, rows.flags, rows.reason,
+        rows.longs, rows.words, rows.values,
         rule, streams, sections, cells, track, state,
     )
 
@@ -159,15 +167,16 @@ def _saturated(
 
 @njit(cache=True)
 def _pass(
-    device: NDArray[np.int32], boot: NDArray[np.uint32], count: NDArray[np.int64],
-    t_ns: NDArray[np.int64], t_ingest_ns: NDArray[np.int64], adjust_ns: NDArray[np.int64],
-    values: NDArray[np.float32], flags: NDArray[np.uint32], reason: NDArray[np.uint8],
+    longs: NDArray[np.int64], words: NDArray[np.uint32], values: NDArray[np.float32],
     rule: InertialRule, streams: Streams, sections: NDArray[np.float64], cells: Cells,
     track: NDArray[np.int64], state: InertialState,
 ) -> None:
     # Taken out of their tuples once: each access inside the loop would count references.
     floor, k, stuck_ns, kick, merged = rule
-    first, subjects, words, rate = streams.first, streams.subject, streams.words, streams.rate
+    t_ns, t_ingest_ns = longs[T_NS], longs[T_INGEST_NS]
+    count, adjust_ns = longs[COUNT], longs[ADJUST_NS]
+    device, boot, flags, reason = words[DEVICE], words[BOOT], words[FLAGS], words[REASON]
+    first, subjects, reach, rate = streams.first, streams.subject, streams.words, streams.rate
     group, scale, load_merge = streams.group, streams.full_scale, streams.load_merge
     cell, newest, low = cells.device, cells.newest, cells.low
     ticks, movements = cells.tick, cells.subject
@@ -187,7 +196,7 @@ def _pass(
             second_end = second_begin_ns + (second + 1) * grid.SECOND
         gap_ns = t - track[row, grid.T_LAST]
         earned = count_row(
-            cell, newest, low, track, words[row] << 6, rate[row], group[row], row, tick, second,
+            cell, newest, low, track, reach[row] << 6, rate[row], group[row], row, tick, second,
             int(boot[i]), count[i], t, t_ingest_ns[i], adjust_ns[i],
         )
         if gap_ns > _LONG_GAP_NS or gap_ns < 0:

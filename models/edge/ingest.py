@@ -5,6 +5,7 @@ hard bounds, clock, future and late bounds, counter. Rows are judged by themselv
 rows of their stream only, so verdicts do not depend on how the stream is cut into batches.
 """
 
+from functools import cache
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -13,7 +14,17 @@ from numpy.typing import NDArray
 
 from models.columns import frozen
 from models.edge.config import EdgeConfig
-from models.edge.rows import Rows
+from models.edge.rows import (
+    ADJUST_NS,
+    BOOT,
+    COUNT,
+    FLAGS,
+    REASON,
+    T_INGEST_NS,
+    T_NS,
+    Rows,
+    no_rows,
+)
 from models.edge.sequence import (
     FRESH,
     NO_SLOT,
@@ -48,13 +59,15 @@ _EDGE_ONLY: Final = ("load_au", "peak_mps2", "merged_n", "load_flat_au")
 
 
 class Arrived(NamedTuple):
-    """Rows of one kind as they came: see `SampleBlock`. Read-only."""
+    """Rows of one kind as they came (see `SampleBlock`), with normalised values. Read-only."""
 
     device: NDArray[np.int32]
     boot: NDArray[np.uint32]
     seq: NDArray[np.uint32]
     t_event_ns: NDArray[np.int64]
     t_ingest_ns: NDArray[np.int64]
+    flags: NDArray[np.uint32]
+    values: NDArray[np.float32]
 
 
 class Judged(NamedTuple):
@@ -82,68 +95,67 @@ class Bounds(NamedTuple):
     future_bound_ns: int
 
 
-def judge(
-    block: SampleBlock, values: NDArray[np.float32], streams: Streams, counters: Counters,
-    clocks: NDArray[np.int64], clock_ns: int, config: EdgeConfig,
-) -> Judged:
-    """Verdicts on `block`, whose normalised channels are `values`. Moves counters and clocks."""
-    n = len(block)
-    judged = Judged(
-        np.zeros(n, np.uint8), np.array(block.device, np.int32), np.zeros(n, np.int64),
-        np.array(block.t_event_ns, np.int64), np.zeros(n, np.uint32),
-    )
-    low, high, required = limits_of(block.kind)
-    _check_values(
-        frozen(values), low[:, 0], high[:, 0], required[:, 0], checked_channels(block.kind),
-        judged.reason,
-    )
-    arrived = Arrived(
+def arrived_rows(block: SampleBlock, values: NDArray[np.float32]) -> Arrived:
+    """The rows of `block`, whose normalised channels are `values`, for compiled code."""
+    return Arrived(
         frozen(block.device, np.int32), frozen(block.boot, np.uint32),
         frozen(block.seq, np.uint32), frozen(block.t_event_ns, np.int64),
-        frozen(block.t_ingest_ns, np.int64),
+        frozen(block.t_ingest_ns, np.int64), frozen(block.flags, np.uint32),
+        frozen(values, np.float32),
     )
+
+
+def judge(
+    kind: Kind, arrived: Arrived, streams: Streams, counters: Counters, clocks: NDArray[np.int64],
+    clock_ns: int, config: EdgeConfig,
+) -> Judged:
+    """Verdicts on rows of `kind`. Moves counters and clocks."""
+    n = len(arrived.device)
+    judged = Judged(
+        np.zeros(n, np.uint8), np.array(arrived.device), np.zeros(n, np.int64),
+        np.array(arrived.t_event_ns), np.zeros(n, np.uint32),
+    )
+    low, high, required = _limits(kind)
     bounds = Bounds(
-        KIND_CODE[block.kind], clock_ns, config.tick_ns, config.lateness_ns, config.late_bound_ns,
+        KIND_CODE[kind], clock_ns, config.tick_ns, config.lateness_ns, config.late_bound_ns,
         config.future_bound_ns,
     )
-    _judge_rows(arrived, bounds, streams, counters, clocks, judged)
+    _judge(arrived, low, high, required, bounds, streams, counters, clocks, judged)
     return judged
 
 
-def accepted_rows(
-    block: SampleBlock, values: NDArray[np.float32], judged: Judged,
-    index: NDArray[np.intp] | slice,
-) -> Rows:
-    """The rows of `block` at `index`, as the verdict has made them; the edge's own channels are
-    NaN, whatever the sender has put there."""
-    t_ns = judged.t_ns[index]
-    seq = (judged.number[index] & 0xFFFFFFFF).astype(np.uint32)
-    chosen = values[:, index] if isinstance(index, slice) else np.take(values, index, axis=1)
-    own = checked_channels(block.kind)
-    if not np.isnan(chosen[own:]).all():
-        chosen = np.array(chosen)
-        chosen[own:] = np.nan
-    return Rows(
-        block.kind, judged.device[index], block.boot[index], seq, judged.number[index], t_ns,
-        block.t_ingest_ns[index], t_ns - block.t_event_ns[index],
-        block.flags[index] | judged.flags[index], judged.reason[index], chosen,
-    )
-
-
-def late_rows(
-    block: SampleBlock, values: NDArray[np.float32], judged: Judged, index: NDArray[np.intp]
-) -> Rows:
-    """Rows that missed their record: a supplement, full rate, with the edge's channels filled as
-    far as a row alone tells them; its PlayerLoad stays NaN."""
-    rows = accepted_rows(block, values, judged, index)
-    names = KINDS[block.kind].names
+def late_rows(kind: Kind, arrived: Arrived, judged: Judged, index: NDArray[np.intp]) -> Rows:
+    """The rows at `index`, which missed their record: a supplement, full rate, with the edge's
+    channels filled as far as a row alone tells them; its PlayerLoad stays NaN."""
+    rows = no_rows(kind, len(index))
+    longs, words, values = rows.longs, rows.words, rows.values
+    longs[T_NS], longs[T_INGEST_NS] = judged.t_ns[index], arrived.t_ingest_ns[index]
+    longs[COUNT] = judged.number[index]
+    longs[ADJUST_NS] = longs[T_NS] - arrived.t_event_ns[index]
+    rows.device[:] = judged.device[index]
+    words[BOOT], words[REASON] = arrived.boot[index], 0
+    words[FLAGS] = arrived.flags[index] | judged.flags[index]
+    values[:] = arrived.values[:, index]
+    values[checked_channels(kind) :] = np.nan
+    names = KINDS[kind].names
     if "merged_n" in names:
-        acc = rows.values[:3]
-        rows.values[names.index("merged_n")] = 1.0
-        rows.values[names.index("peak_mps2")] = np.sqrt((acc * acc).sum(0))
+        acc = values[:3]
+        values[names.index("merged_n")] = 1.0
+        values[names.index("peak_mps2")] = np.sqrt((acc * acc).sum(0))
     return rows
 
 
+@cache
+def _limits(
+    kind: Kind,
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_]]:
+    """Least and most of each channel that a sender fills, and whether it must be there."""
+    checked = checked_channels(kind)
+    low, high, required = (frozen(np.ravel(limits)[:checked]) for limits in limits_of(kind))
+    return low, high, required
+
+
+@cache
 def checked_channels(kind: Kind) -> int:
     """Channels that a sender fills; those behind them are the edge's own."""
     names = KINDS[kind].names
@@ -151,11 +163,21 @@ def checked_channels(kind: Kind) -> int:
 
 
 @njit(cache=True)
+def _judge(
+    arrived: Arrived, low: NDArray[np.float32], high: NDArray[np.float32],
+    required: NDArray[np.bool_], bounds: Bounds, streams: Streams, counters: Counters,
+    clocks: NDArray[np.int64], out: Judged,
+) -> None:
+    _check_values(arrived.values, low, high, required, out.reason)
+    _judge_rows(arrived, bounds, streams, counters, clocks, out)
+
+
+@njit(cache=True)
 def _check_values(
     values: NDArray[np.float32], low: NDArray[np.float32], high: NDArray[np.float32],
-    required: NDArray[np.bool_], channels: int, reason: NDArray[np.uint8],
+    required: NDArray[np.bool_], reason: NDArray[np.uint8],
 ) -> None:
-    for c in range(channels):
+    for c in range(low.size):
         least, most = low[c], high[c]
         for i in range(values.shape[1]):
             x = values[c, i]

@@ -18,15 +18,16 @@ from models.edge.account import EdgeAccount, KindAccount
 from models.edge.config import EdgeConfig
 from models.edge.device_events import build_events
 from models.edge.effects import EdgeEffects, RejectedRows
-from models.edge.ingest import Judged, accepted_rows, judge, late_rows
+from models.edge.ingest import arrived_rows, checked_channels, judge, late_rows
 from models.edge.intensity import HOT, SCORE, SEEN
 from models.edge.normalise import Normaliser
-from models.edge.rows import Rows, in_order, join_rows, named_rows, rows_named, split_rows
+from models.edge.rows import Rows, in_order, join_rows, named_rows, rows_named
 from models.edge.sequence import lost_of
 from models.edge.standing import StandingOrders
 from models.edge.state import FIRST_REASON, FORWARDED, IN, PRE_ROLL, THINNED, EdgeState
 from models.edge.stretch import MAX_STRETCH_NS, Outcome, ReleaseStage
 from models.edge.tables import KIND_CODE, KIND_LIST, RECORD_TICKS, Tables
+from models.edge.waiting import NOTHING_NS, Waiting
 from models.errors import SchemaError
 from models.state_bytes import pack_state, unpack_state
 from models.telemetry.block import SampleBlock
@@ -38,6 +39,7 @@ from models.telemetry.record import FlowStates, TelemetryRecord
 from models.telemetry.roster import Roster
 
 _NOT_YET = -1
+_LATE = np.uint32(Flag.LATE)
 
 
 class EdgeKernel:
@@ -54,7 +56,7 @@ class EdgeKernel:
             self.tables, roster.match_id, self.config.tick_ns, self._state.orders,
             self._state.thin.live,
         )
-        self._pending: dict[Kind, Rows] = {}
+        self._pending: dict[Kind, Waiting] = {}
         self._late: dict[Kind, list[Rows]] = {}
         self._refused: dict[str, int] = {}
         self._event_seq = 0
@@ -121,9 +123,9 @@ class EdgeKernel:
         kind, state = block.kind, self._state
         tally = state.tallies[KIND_CODE[kind]]
         tally[IN] += len(block)
-        values = self._normaliser.canonical(block)
+        arrived = arrived_rows(block, self._normaliser.canonical(block))
         judged = judge(
-            block, values, self.tables.streams, state.counters, state.clocks, self._clock_ns,
+            kind, arrived, self.tables.streams, state.counters, state.clocks, self._clock_ns,
             self.config,
         )
         bad = np.flatnonzero(judged.reason)
@@ -131,35 +133,22 @@ class EdgeKernel:
             reasons = judged.reason[bad]
             effects.rejected.append(RejectedRows(kind, block.take(bad), reasons))
             np.add.at(tally, FIRST_REASON + reasons.astype(np.intp), 1)
-        late = (judged.flags & np.uint32(Flag.LATE)) != 0
+        late = (judged.flags & _LATE) != 0
         if late.any():
             index = np.flatnonzero(late & (judged.reason == 0))
             if len(index):
-                self._late.setdefault(kind, []).append(late_rows(block, values, judged, index))
-            self._buffer(block, values, judged, np.flatnonzero(~late & (judged.reason == 0)))
-        elif len(bad):
-            self._buffer(block, values, judged, np.flatnonzero(judged.reason == 0))
-        else:
-            self._buffer(block, values, judged, slice(None))
+                self._late.setdefault(kind, []).append(late_rows(kind, arrived, judged, index))
+        if len(bad) < len(block):
+            if kind not in self._pending:
+                self._pending[kind] = Waiting(kind)
+            self._pending[kind].add(arrived, judged, checked_channels(kind))
         return judged.reason
-
-    def _buffer(
-        self, block: SampleBlock, values: NDArray[np.float32], judged: Judged,
-        index: NDArray[np.intp] | slice,
-    ) -> None:
-        rows = accepted_rows(block, values, judged, index)
-        if len(rows):
-            waiting = self._pending.get(block.kind)
-            parts = [waiting, rows] if waiting is not None and len(waiting) else [rows]
-            self._pending[block.kind] = join_rows(parts)
 
     def _bound(self, effects: EdgeEffects) -> None:
         """Refuse the newest rows where more are waiting than the buffer may hold."""
-        limit = self.config.max_pending_rows
-        for kind, rows in self._pending.items():
-            if len(rows) > limit:
-                self._pending[kind] = rows.take(slice(0, limit))
-                extra = rows.take(slice(limit, None))
+        for kind, waiting in self._pending.items():
+            extra = waiting.refuse_beyond(self.config.max_pending_rows)
+            if extra is not None:
                 reasons = np.full(len(extra), int(Reason.RATE), np.uint8)
                 effects.rejected.append(RejectedRows(kind, extra.block(), reasons))
                 tally = self._state.tallies[KIND_CODE[kind]]
@@ -172,16 +161,16 @@ class EdgeKernel:
         upto_ns = self._clock_ns - self.config.lateness_ns
         upto_ns -= upto_ns % (tick_ns * RECORD_TICKS[self.orders.level])
         if end:
-            for rows in self._pending.values():
-                if len(rows):
-                    newest_ns = int(rows.t_ns.max())
+            for waiting in self._pending.values():
+                if len(waiting):
+                    newest_ns = waiting.newest_ns()
                     upto_ns = max(upto_ns, newest_ns - newest_ns % tick_ns + tick_ns)
         return upto_ns
 
     def _oldest_pending_ns(self) -> int:
-        """The oldest event time that waits; -1 when nothing does."""
-        times = [int(rows.t_ns.min()) for rows in self._pending.values() if len(rows)]
-        return min(times, default=-1)
+        """The oldest event time that waits; NOTHING_NS when nothing does."""
+        times = [waiting.oldest_ns for waiting in self._pending.values() if len(waiting)]
+        return min(times, default=NOTHING_NS)
 
     def _release(self, upto_ns: int, out: Outcome) -> None:
         tick_ns = self.config.tick_ns
@@ -216,12 +205,10 @@ class EdgeKernel:
         sets = {}
         for kind in KIND_LIST:
             waiting = self._pending.get(kind)
-            if waiting is None or not len(waiting):
+            if waiting is None:
                 continue
-            ready, self._pending[kind] = split_rows(
-                waiting, self.tables.streams.first, end_ns, self.config.tick_ns
-            )
-            if len(ready):
+            ready = waiting.before(self.tables.streams.first, end_ns, self.config.tick_ns)
+            if ready is not None:
                 sets[kind] = ready
                 self._newest_ns = max(self._newest_ns, int(ready.t_ns.max()))
         self._stage.run(sets, begin_ns, end_ns, out)
@@ -230,7 +217,8 @@ class EdgeKernel:
         """Turn the outcome into effects, with a record if there is something to put in it."""
         effects.health.extend(out.health)
         effects.rejected.extend(
-            RejectedRows(rows.kind, rows.block(), rows.reason) for rows in out.rejected
+            RejectedRows(rows.kind, rows.block(), rows.reason.astype(np.uint8))
+            for rows in out.rejected
         )
         for notes in out.notes:
             effects.events.extend(build_events(notes, self.roster, self._event_seq))
@@ -268,7 +256,7 @@ class EdgeKernel:
         arrays = self._state.arrays()
         for kind in KIND_LIST:
             if kind in self._pending:
-                arrays |= named_rows(f"pending/{kind}", self._pending[kind])
+                arrays |= named_rows(f"pending/{kind}", self._pending[kind].rows())
             if self._late.get(kind):
                 arrays |= named_rows(f"late/{kind}", join_rows(self._late[kind]))
         for kind, memory in self._stage.memory.items():
@@ -313,7 +301,7 @@ class EdgeKernel:
             self.orders.load(scalars["orders"])
         for kind in KIND_LIST:
             if f"pending/{kind}/device" in arrays:
-                self._pending[kind] = rows_named(f"pending/{kind}", kind, arrays)
+                self._pending[kind] = Waiting(kind, rows_named(f"pending/{kind}", kind, arrays))
             if f"late/{kind}/device" in arrays:
                 self._late[kind] = [rows_named(f"late/{kind}", kind, arrays)]
             if f"memory/{kind}/device" in arrays:

@@ -12,11 +12,20 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from models.columns import frozen
 from models.edge import cells as grid
 from models.edge.cells import Cells, count_row, second_of
 from models.edge.config import EdgeConfig
-from models.edge.rows import Rows
+from models.edge.rows import (
+    ADJUST_NS,
+    BOOT,
+    COUNT,
+    DEVICE,
+    FLAGS,
+    REASON,
+    T_INGEST_NS,
+    T_NS,
+    Rows,
+)
 from models.edge.tables import Streams, Whole
 from models.signal.kalman import (
     AX,
@@ -132,8 +141,7 @@ def pass_positions(
         np.full((3, n), np.nan, np.float32), np.ones(n, np.uint8),
     )
     _pass(
-        frozen(rows.device), frozen(rows.boot), frozen(rows.count), frozen(rows.t_ns),
-        frozen(rows.t_ingest_ns), frozen(rows.adjust_ns), rows.values, rows.flags, rows.reason,
+        rows.longs, rows.words, rows.values,
         layout, streams, cells, track, state, motion,
     )
     return motion
@@ -274,13 +282,14 @@ def _roughness(memory: NDArray[np.float64], row: Whole, place: float, restart: b
 
 @njit(cache=True)
 def _pass(
-    device: NDArray[np.int32], boot: NDArray[np.uint32], count: NDArray[np.int64],
-    t_ns: NDArray[np.int64], t_ingest_ns: NDArray[np.int64], adjust_ns: NDArray[np.int64],
-    values: NDArray[np.float32], flags: NDArray[np.uint32], reason: NDArray[np.uint8],
+    longs: NDArray[np.int64], words: NDArray[np.uint32], values: NDArray[np.float32],
     layout: Layout, streams: Streams, cells: Cells, track: NDArray[np.int64],
     state: PositionState, motion: Motion,
 ) -> None:
-    first, subjects, words, rate = streams.first, streams.subject, streams.words, streams.rate
+    t_ns, t_ingest_ns = longs[T_NS], longs[T_INGEST_NS]
+    count, adjust_ns = longs[COUNT], longs[ADJUST_NS]
+    device, boot, flags, reason = words[DEVICE], words[BOOT], words[FLAGS], words[REASON]
+    first, subjects, reach, rate = streams.first, streams.subject, streams.words, streams.rate
     group, merges, cell = streams.group, streams.merge, cells.device
     newest, low, healthy = cells.newest, cells.low, motion.healthy
     for i in range(device.size):
@@ -289,7 +298,7 @@ def _pass(
         second = second_of(cells.second_begin_ns, cell.shape[0], t)
         gap_ns = t - track[row, grid.T_LAST]
         earned = count_row(
-            cell, newest, low, track, words[row] << 6, rate[row], group[row], row, tick, second,
+            cell, newest, low, track, reach[row] << 6, rate[row], group[row], row, tick, second,
             int(boot[i]), count[i], t, t_ingest_ns[i], adjust_ns[i],
         )
         if layout.nlos >= 0 and values[layout.nlos, i] > 0.5:

@@ -5,7 +5,7 @@ a mark on those that went on at full rate anyway. The rows given out are copies 
 already accounted for: they are counted as `pre_roll`, not as forwarded.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,7 +66,8 @@ class PreRoll:
                 mine &= (rows.t_ns >= t_ns - self.span_ns) & (rows.t_ns < t_ns)
                 if mine.any():
                     taken = rows.take(mine)
-                    found.append(replace(taken, flags=taken.flags | np.uint32(Flag.PRE_ROLL)))
+                    taken.flags[:] |= np.uint32(Flag.PRE_ROLL)
+                    found.append(taken)
                     whole[mine] = 1
         return found
 

@@ -1,9 +1,11 @@
-"""Rows: the edge's working set of one kind, and the order in which it is worked through.
+"""Rows: the edge's working set of one kind.
 
-A `SampleBlock` with three columns more: `count` the unwrapped counter, `adjust_ns` what clock
-correction has added to `t_ns`, and `reason` (u8, 0 = good). Order of work: by stream, then tick,
-boot and counter: the tick comes before the counter, so that rows that a clock puts into another
-tick are worked through in that tick, however the stream was cut.
+What a row has beside its channels lies in two tables, so that choosing and joining rows are two
+operations, however many columns there are, and compiled code takes two arrays: `longs` (4, n) int64
+with the rows T_NS, T_INGEST_NS, COUNT and ADJUST_NS; `words` (4 + C, n) uint32 with the rows
+DEVICE, BOOT, FLAGS and REASON and, from FIRST_VALUE on, the bits of the C channels (float32). COUNT
+is the unwrapped counter, ADJUST_NS what clock correction has added to T_NS, REASON 0 for a good
+row.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,159 +16,90 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from models.columns import frozen
 from models.telemetry.block import SampleBlock
 from models.telemetry.kinds import KINDS, Kind
 
-COLUMNS: Final = (
-    ("device", np.int32), ("boot", np.uint32), ("seq", np.uint32), ("count", np.int64),
-    ("t_ns", np.int64), ("t_ingest_ns", np.int64), ("adjust_ns", np.int64), ("flags", np.uint32),
-    ("reason", np.uint8),
-)
-_MOVES_PER_ROW: Final = 16
+T_NS, T_INGEST_NS, COUNT, ADJUST_NS = range(4)
+DEVICE, BOOT, FLAGS, REASON = range(4)
+LONGS: Final = 4
+FIRST_VALUE: Final = 4
+SEQ_MASK: Final = 0xFFFFFFFF
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """n rows of `kind`; `values` (C, n) float32. Arrays belong to the edge and may be written."""
+    """n rows of `kind`. Both tables are C-contiguous, belong to the edge and may be written."""
 
     kind: Kind
-    device: NDArray[np.int32]
-    boot: NDArray[np.uint32]
-    seq: NDArray[np.uint32]
-    count: NDArray[np.int64]
-    t_ns: NDArray[np.int64]
-    t_ingest_ns: NDArray[np.int64]
-    adjust_ns: NDArray[np.int64]
-    flags: NDArray[np.uint32]
-    reason: NDArray[np.uint8]
-    values: NDArray[np.float32]
+    longs: NDArray[np.int64]
+    words: NDArray[np.uint32]
 
     def __len__(self) -> int:
-        return int(self.device.shape[0])
+        return self.longs.shape[1]
 
-    def take(self, rows: NDArray[np.intp] | NDArray[np.bool_] | slice) -> "Rows":
-        """Copies of the rows selected, in that order (views for a slice)."""
-        if isinstance(rows, slice):
-            views: list[Any] = [getattr(self, name)[rows] for name, _ in COLUMNS]
-            return _rows(self.kind, views, self.values[:, rows])
+    @property
+    def device(self) -> NDArray[np.int32]:
+        """Roster rows; a view, as are all columns but `seq`."""
+        return self.words[DEVICE].view(np.int32)
+
+    @property
+    def flags(self) -> NDArray[np.uint32]:
+        return self.words[FLAGS]
+
+    @property
+    def reason(self) -> NDArray[np.uint32]:
+        return self.words[REASON]
+
+    @property
+    def t_ns(self) -> NDArray[np.int64]:
+        return self.longs[T_NS]
+
+    @property
+    def count(self) -> NDArray[np.int64]:
+        return self.longs[COUNT]
+
+    @property
+    def seq(self) -> NDArray[np.uint32]:
+        """The counter as it was sent, wrapped."""
+        return (self.longs[COUNT] & SEQ_MASK).astype(np.uint32)
+
+    @property
+    def values(self) -> NDArray[np.float32]:
+        """(C, n), written through to the rows."""
+        return self.words[FIRST_VALUE:].view(np.float32)
+
+    def take(self, rows: NDArray[np.intp] | NDArray[np.bool_]) -> "Rows":
+        """Copies of the rows selected, in that order."""
         index = np.flatnonzero(rows) if rows.dtype == np.bool_ else rows
-        columns: list[Any] = [getattr(self, name).take(index) for name, _ in COLUMNS]
-        return _rows(self.kind, columns, self.values.take(index, axis=1))
+        return Rows(self.kind, self.longs.take(index, axis=1), self.words.take(index, axis=1))
 
     def block(self) -> SampleBlock:
         """These rows as a sample block, sharing memory."""
+        words, longs = self.words, self.longs
         return SampleBlock(
-            self.kind, self.device, self.boot, self.seq, self.t_ns, self.t_ingest_ns, self.flags,
-            self.values,
+            self.kind, self.device, words[BOOT], self.seq, longs[T_NS], longs[T_INGEST_NS],
+            words[FLAGS], self.values,
         )
 
 
-def no_rows(kind: Kind) -> Rows:
-    """Rows of `kind` without any row."""
-    columns: list[Any] = [np.empty(0, dtype) for _, dtype in COLUMNS]
-    return _rows(kind, columns, np.empty((len(KINDS[kind].channels), 0), np.float32))
+def no_rows(kind: Kind, count: int = 0) -> Rows:
+    """`count` rows of `kind` that hold nothing yet."""
+    words = FIRST_VALUE + len(KINDS[kind].channels)
+    return Rows(kind, np.empty((LONGS, count), np.int64), np.empty((words, count), np.uint32))
 
 
 def join_rows(parts: Sequence[Rows]) -> Rows:
-    """All rows of `parts`, which are of one kind, one part after the other, in fresh arrays."""
-    columns = [np.concatenate([getattr(part, name) for part in parts]) for name, _ in COLUMNS]
-    values = np.concatenate([part.values for part in parts], axis=1)
-    return _rows(parts[0].kind, columns, values)
-
-
-def _rows(kind: Kind, columns: list[Any], values: NDArray[np.float32]) -> Rows:
-    device, boot, seq, count, t_ns, t_ingest_ns, adjust_ns, flags, reason = columns
+    """All rows of `parts`, which are of one kind, one part after the other, in fresh tables."""
     return Rows(
-        kind, device, boot, seq, count, t_ns, t_ingest_ns, adjust_ns, flags, reason, values
+        parts[0].kind, np.concatenate([part.longs for part in parts], axis=1),
+        np.concatenate([part.words for part in parts], axis=1),
     )
 
 
-def split_rows(
-    rows: Rows, first: NDArray[np.int64], upto_ns: int, tick_ns: int
-) -> tuple[Rows, Rows]:
-    """(rows before `upto_ns` in order of work, the others as they were).
-
-    first (D,) names the stream of a device row.
-    """
-    ready, in_order = _ready_rows(
-        first, frozen(rows.device), frozen(rows.boot), frozen(rows.count), frozen(rows.t_ns),
-        upto_ns, tick_ns,
-    )
-    if not in_order:
-        order = np.lexsort((
-            rows.count[ready], rows.boot[ready], rows.t_ns[ready] // tick_ns,
-            first[rows.device[ready]],
-        ))
-        ready = ready[order]
-    if len(ready) == len(rows):
-        return rows.take(ready), no_rows(rows.kind)
-    return rows.take(ready), rows.take(rows.t_ns >= upto_ns)
-
-
 @njit(cache=True)
-def _goes_before(
-    boot: NDArray[np.uint32], count: NDArray[np.int64], t_ns: NDArray[np.int64], tick_ns: int,
-    i: int, j: int,
-) -> bool:
-    if t_ns[i] != t_ns[j]:
-        tick_i, tick_j = t_ns[i] // tick_ns, t_ns[j] // tick_ns
-        if tick_i != tick_j:
-            return tick_i < tick_j
-    if boot[i] != boot[j]:
-        return boot[i] < boot[j]
-    return count[i] < count[j]
-
-
-@njit(cache=True)
-def _ready_rows(
-    first: NDArray[np.int64], device: NDArray[np.int32], boot: NDArray[np.uint32],
-    count: NDArray[np.int64], t_ns: NDArray[np.int64], upto_ns: int, tick_ns: int,
-) -> tuple[NDArray[np.int64], bool]:
-    """Rows before `upto_ns`, by stream; and whether each stream could be put in order cheaply.
-
-    A counting sort by stream, then insertion: arrival order is nearly order of work. Hostile input
-    would make insertion quadratic, so it gives up beyond a budget of moves.
-    """
-    place = np.zeros(first.size + 1, np.int64)
-    for i in range(device.size):
-        if t_ns[i] < upto_ns:
-            place[first[device[i]] + 1] += 1
-    for row in range(first.size):
-        place[row + 1] += place[row]
-    begin = place.copy()
-    ready = np.empty(place[first.size], np.int64)
-    for i in range(device.size):
-        if t_ns[i] < upto_ns:
-            row = first[device[i]]
-            ready[place[row]] = i
-            place[row] += 1
-    budget = _MOVES_PER_ROW * ready.size + 1024
-    for row in range(first.size):
-        for at in range(begin[row] + 1, begin[row + 1]):
-            i, j = ready[at], ready[at - 1]
-            if boot[i] == boot[j] and count[i] > count[j] and t_ns[i] >= t_ns[j]:
-                continue
-            hole = at
-            while hole > begin[row] and _goes_before(
-                boot, count, t_ns, tick_ns, i, ready[hole - 1]
-            ):
-                ready[hole] = ready[hole - 1]
-                hole -= 1
-                budget -= 1
-                if budget < 0:
-                    # The row in hand must go back, or it would be lost.
-                    ready[hole] = i
-                    return ready, False
-            ready[hole] = i
-    return ready, True
-
-
-@njit(cache=True)
-def in_record_order(
-    device: NDArray[np.int32], boot: NDArray[np.uint32], seq: NDArray[np.uint32]
-) -> bool:
+def in_record_order(longs: NDArray[np.int64], words: NDArray[np.uint32]) -> bool:
     """Whether rows are in the order that a record promises: (device, boot, seq)."""
+    device, boot, count = words[DEVICE], words[BOOT], longs[COUNT]
     for i in range(1, device.size):
         if device[i] != device[i - 1]:
             if device[i] < device[i - 1]:
@@ -174,7 +107,7 @@ def in_record_order(
         elif boot[i] != boot[i - 1]:
             if boot[i] < boot[i - 1]:
                 return False
-        elif seq[i] < seq[i - 1]:
+        elif count[i] & SEQ_MASK < count[i - 1] & SEQ_MASK:
             return False
     return True
 
@@ -182,20 +115,36 @@ def in_record_order(
 def in_order(parts: Sequence[Rows]) -> SampleBlock:
     """Stretches of rows as one block in the order that a record promises."""
     rows = parts[0] if len(parts) == 1 else join_rows(parts)
-    if not in_record_order(frozen(rows.device), frozen(rows.boot), frozen(rows.seq)):
+    if not in_record_order(rows.longs, rows.words):
         rows = rows.take(np.argsort(rows.device, kind="stable"))
-        if not in_record_order(frozen(rows.device), frozen(rows.boot), frozen(rows.seq)):
-            rows = rows.take(np.lexsort((rows.seq, rows.boot, rows.device)))
+        if not in_record_order(rows.longs, rows.words):
+            rows = rows.take(np.lexsort((rows.seq, rows.words[BOOT], rows.device)))
     return rows.block()
 
 
 def named_rows(prefix: str, rows: Rows) -> dict[str, NDArray[Any]]:
-    """The arrays of `rows` under names, for a snapshot."""
-    named = {f"{prefix}/{name}": getattr(rows, name) for name, _ in COLUMNS}
-    return {**named, f"{prefix}/values": rows.values}
+    """The columns of `rows` under names, for a snapshot."""
+    longs, words = rows.longs, rows.words
+    columns = {
+        "device": rows.device, "boot": words[BOOT], "seq": rows.seq, "count": longs[COUNT],
+        "t_ns": longs[T_NS], "t_ingest_ns": longs[T_INGEST_NS], "adjust_ns": longs[ADJUST_NS],
+        "flags": words[FLAGS], "reason": rows.reason.astype(np.uint8), "values": rows.values,
+    }
+    return {f"{prefix}/{name}": column for name, column in columns.items()}
 
 
 def rows_named(prefix: str, kind: Kind, arrays: Mapping[str, NDArray[Any]]) -> Rows:
-    """The rows that `named_rows` took apart. Raises KeyError."""
-    columns = [arrays[f"{prefix}/{name}"] for name, _ in COLUMNS]
-    return _rows(kind, columns, arrays[f"{prefix}/values"])
+    """The rows that `named_rows` took apart. Raises KeyError; ValueError if they do not fit."""
+    found = {
+        name: arrays[f"{prefix}/{name}"]
+        for name in ("device", "boot", "count", "t_ns", "t_ingest_ns", "adjust_ns", "flags",
+                     "reason", "values")
+    }
+    rows = no_rows(kind, len(found["device"]))
+    for place, name in enumerate(("t_ns", "t_ingest_ns", "count", "adjust_ns")):
+        rows.longs[place] = found[name]
+    rows.device[:] = found["device"]
+    for place, name in ((BOOT, "boot"), (FLAGS, "flags"), (REASON, "reason")):
+        rows.words[place] = found[name]
+    rows.values[:] = found["values"]
+    return rows

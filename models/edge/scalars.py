@@ -14,7 +14,17 @@ from models.columns import frozen
 from models.edge import cells as grid
 from models.edge.cells import Cells, count_row, second_of
 from models.edge.config import EdgeConfig
-from models.edge.rows import Rows
+from models.edge.rows import (
+    ADJUST_NS,
+    BOOT,
+    COUNT,
+    DEVICE,
+    FLAGS,
+    REASON,
+    T_INGEST_NS,
+    T_NS,
+    Rows,
+)
 from models.edge.tables import Streams
 from models.signal.hampel import forget_window, hampel_step, new_windows
 from models.signal.stuck import new_runs, run_ns
@@ -56,16 +66,16 @@ def note_health(rows: Rows, streams: Streams, cells: Cells) -> None:
     wanted = ("batt_v", "batt_pct", "rssi_dbm", "reboot_n")
     columns = np.array([names.index(n) if n in names else -1 for n in wanted], np.int64)
     _note_health(
-        frozen(rows.device), frozen(rows.t_ns), frozen(rows.values), frozen(columns), streams,
-        cells,
+        rows.longs, rows.words, rows.values, frozen(columns), streams, cells,
     )
 
 
 @njit(cache=True)
 def _note_health(
-    device: NDArray[np.int32], t_ns: NDArray[np.int64], values: NDArray[np.float32],
+    longs: NDArray[np.int64], words: NDArray[np.uint32], values: NDArray[np.float32],
     columns: NDArray[np.int64], streams: Streams, cells: Cells,
 ) -> None:
+    t_ns, device = longs[T_NS], words[DEVICE]
     for i in range(device.size):
         second = second_of(cells.second_begin_ns, cells.group.shape[0], t_ns[i])
         group = streams.group[device[i]]
@@ -93,22 +103,21 @@ def pass_scalars(
     """Work through `rows`: writes their values, flags and reasons, and the device cells."""
     heart = rows.kind == Kind.HEART
     _pass(
-        frozen(rows.device), frozen(rows.boot), frozen(rows.count), frozen(rows.t_ns),
-        frozen(rows.t_ingest_ns), frozen(rows.adjust_ns), rows.values, rows.flags, rows.reason,
-        config.spike_heart_bpm if heart else 0.0, config.hampel_k,
-        config.stuck_heart_ns if heart else 2**62, streams, cells, track, state,
+        rows.longs, rows.words, rows.values, config.spike_heart_bpm if heart else 0.0,
+        config.hampel_k, config.stuck_heart_ns if heart else 2**62, streams, cells, track, state,
     )
 
 
 @njit(cache=True)
 def _pass(
-    device: NDArray[np.int32], boot: NDArray[np.uint32], count: NDArray[np.int64],
-    t_ns: NDArray[np.int64], t_ingest_ns: NDArray[np.int64], adjust_ns: NDArray[np.int64],
-    values: NDArray[np.float32], flags: NDArray[np.uint32], reason: NDArray[np.uint8],
+    longs: NDArray[np.int64], words: NDArray[np.uint32], values: NDArray[np.float32],
     spike: float, k: float, stuck_ns: int, streams: Streams, cells: Cells,
     track: NDArray[np.int64], state: ScalarState,
 ) -> None:
-    first, subjects, words, rate = streams.first, streams.subject, streams.words, streams.rate
+    t_ns, t_ingest_ns = longs[T_NS], longs[T_INGEST_NS]
+    count, adjust_ns = longs[COUNT], longs[ADJUST_NS]
+    device, boot, flags, reason = words[DEVICE], words[BOOT], words[FLAGS], words[REASON]
+    first, subjects, reach, rate = streams.first, streams.subject, streams.words, streams.rate
     group, cell, newest, low = streams.group, cells.device, cells.newest, cells.low
     windows, held, held_since_ns, spiked, stuck = state
     for i in range(device.size):
@@ -117,7 +126,7 @@ def _pass(
         second = second_of(cells.second_begin_ns, cell.shape[0], t)
         gap_ns = t - track[row, grid.T_LAST]
         flags[i] |= count_row(
-            cell, newest, low, track, words[row] << 6, rate[row], group[row], row, tick, second,
+            cell, newest, low, track, reach[row] << 6, rate[row], group[row], row, tick, second,
             int(boot[i]), count[i], t, t_ingest_ns[i], adjust_ns[i],
         )
         if spike == 0.0:

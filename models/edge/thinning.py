@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from models.columns import frozen
 from models.edge.cells import Cells
-from models.edge.rows import Rows
+from models.edge.rows import DEVICE, FLAGS, REASON, T_NS, Rows
 from models.edge.tables import Streams, Tables, Whole
 from models.signal.biquads import PASS_ALL, SECTIONS, butterworth, filter_step, settle
 from models.telemetry.flags import Flag
@@ -74,19 +74,16 @@ def plan_rows(
     whole (K, S) uint8 says in which ticks a subject keeps its full rate.
     """
     fate = np.zeros(len(rows), np.uint8)
-    _plan(
-        frozen(rows.device), frozen(rows.t_ns), frozen(rows.reason), streams, cells, whole, waiting,
-        fate,
-    )
+    _plan(rows.longs, rows.words, streams, cells, whole, waiting, fate)
     return fate
 
 
 @njit(cache=True)
 def _plan(
-    device: NDArray[np.int32], t_ns: NDArray[np.int64], reason: NDArray[np.uint8],
-    streams: Streams, cells: Cells, whole: NDArray[np.uint8], waiting: NDArray[np.int64],
-    fate: NDArray[np.uint8],
+    longs: NDArray[np.int64], words: NDArray[np.uint32], streams: Streams, cells: Cells,
+    whole: NDArray[np.uint8], waiting: NDArray[np.int64], fate: NDArray[np.uint8],
 ) -> None:
+    t_ns, device, reason = longs[T_NS], words[DEVICE], words[REASON]
     first, subjects, merges = streams.first, streams.subject, streams.merge
     begin_ns, tick_ns = cells.tick_begin_ns, cells.tick_ns
     tick, tick_end = 0, -1
@@ -116,8 +113,7 @@ def thin_inertial(
     kept = rows.take(np.flatnonzero(fate))
     names = KINDS[rows.kind].names
     _filter_rows(
-        frozen(rows.device), frozen(rows.t_ns), frozen(rows.reason), frozen(rows.flags),
-        frozen(rows.values), frozen(fate), names.index("load_au"),
+        rows.longs, rows.words, rows.values, fate, names.index("load_au"),
         names.index("clip") if rows.kind == Kind.BALL_IMU else -1, streams, sections, state,
         kept.values, kept.flags,
     )
@@ -144,11 +140,11 @@ def _run_filters(
 
 @njit(cache=True)
 def _filter_rows(
-    device: NDArray[np.int32], t_ns: NDArray[np.int64], reason: NDArray[np.uint8],
-    flags: NDArray[np.uint32], values: NDArray[np.float32], fate: NDArray[np.uint8], load: int,
-    clip: int, streams: Streams, sections: NDArray[np.float64], state: ThinState,
-    out: NDArray[np.float32], out_flags: NDArray[np.uint32],
+    longs: NDArray[np.int64], words: NDArray[np.uint32], values: NDArray[np.float32],
+    fate: NDArray[np.uint8], load: int, clip: int, streams: Streams, sections: NDArray[np.float64],
+    state: ThinState, out: NDArray[np.float32], out_flags: NDArray[np.uint32],
 ) -> None:
+    t_ns, device, flags, reason = longs[T_NS], words[DEVICE], words[FLAGS], words[REASON]
     first, merges = streams.first, streams.merge
     s, z, live, t_last = state.pending, state.z, state.live, state.t_last
     smooth = np.empty(FILTERED, np.float64)
@@ -202,19 +198,16 @@ def thin_positions(
         for axis, name in enumerate(("pos_x_m", "pos_y_m", "pos_z_m")):
             if name in names:
                 kept.values[names.index(name), merged] = smooth[axis, index[merged]]
-    _gather_flags(
-        frozen(rows.device), frozen(rows.reason), frozen(rows.flags), frozen(fate), streams,
-        pending, kept.flags,
-    )
+    _gather_flags(rows.words, fate, streams, pending, kept.flags)
     return kept
 
 
 @njit(cache=True)
 def _gather_flags(
-    device: NDArray[np.int32], reason: NDArray[np.uint8], flags: NDArray[np.uint32],
-    fate: NDArray[np.uint8], streams: Streams, pending: NDArray[np.float64],
-    out_flags: NDArray[np.uint32],
+    words: NDArray[np.uint32], fate: NDArray[np.uint8], streams: Streams,
+    pending: NDArray[np.float64], out_flags: NDArray[np.uint32],
 ) -> None:
+    device, flags, reason = words[DEVICE], words[FLAGS], words[REASON]
     at = 0
     for i in range(device.size):
         if reason[i] != 0:

@@ -20,7 +20,7 @@ from models.columns import frozen
 from models.edge import cells as grid
 from models.edge.cells import Cells, second_of
 from models.edge.positions import Motion
-from models.edge.rows import Rows
+from models.edge.rows import DEVICE, REASON, T_NS, Rows
 from models.edge.tables import Streams
 from models.telemetry.kinds import Kind
 from models.telemetry.reasons import Reason
@@ -139,16 +139,16 @@ def note_motion(
     in_play is the channel that says whether the ball is in play, -1 for none.
     """
     _note(
-        frozen(rows.device), frozen(rows.t_ns), frozen(rows.reason), frozen(rows.values),
-        in_play, streams, motion, cells,
+        rows.longs, rows.words, rows.values, in_play, streams, motion, cells,
     )
 
 
 @njit(cache=True)
 def _note(
-    device: NDArray[np.int32], t_ns: NDArray[np.int64], reason: NDArray[np.uint8],
-    values: NDArray[np.float32], in_play: int, streams: Streams, motion: Motion, cells: Cells,
+    longs: NDArray[np.int64], words: NDArray[np.uint32], values: NDArray[np.float32],
+    in_play: int, streams: Streams, motion: Motion, cells: Cells,
 ) -> None:
+    t_ns, device, reason = longs[T_NS], words[DEVICE], words[REASON]
     for i in range(device.size):
         subject = streams.subject[device[i]]
         if reason[i] != 0 or subject < 0:
