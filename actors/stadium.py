@@ -201,7 +201,7 @@ class Stadium:
 
     def _advance(self, now_ns: int) -> bool:
         journal, feeds = self._parts.journal, self._parts.feeds
-        journal.flush(self._wall_ns)
+        journal.flush(self._wall_ns, patient=not journal.counters.ended)
         if journal.counters.ended:
             self._complete()
             return True
@@ -216,7 +216,7 @@ class Stadium:
         for source, batch in pulled.batches:
             self._handle(source, batch, now_ns)
         self._settle()
-        journal.flush(self._wall_ns)
+        journal.flush(self._wall_ns, patient=not journal.counters.ended)
         if journal.counters.ended:
             self._complete()
         self._snapshot_if_due(now_ns)
@@ -280,6 +280,7 @@ class Stadium:
         if due and parts.journal.counters.raw_offset != parts.snapshot_offset:
             self._snapshot_ns = now_ns
             try:
+                parts.journal.flush(self._wall_ns)
                 parts.save_snapshot()
             except FencedError:
                 raise

@@ -42,6 +42,10 @@ ACTION_TYPE: Final = "application/json"
 TELEMETRY_TYPE: Final = "application/vnd.touchline.telemetry"
 HEALTH_TYPE: Final = "application/vnd.touchline.device-health"
 ROSTER_TYPE: Final = "application/json"
+PATIENT: Final = "quarantine"
+"""What nobody waits for: an append costs about as much as all that is done with a round's rows."""
+PATIENCE_NS: Final = 1_000_000_000
+MOST_PATIENT: Final = 16
 
 
 def edge_stream(match_id: str) -> str:
@@ -99,6 +103,7 @@ class Journal:
         self._refusal_seq = 0
         self._staged: dict[str, list[Record]] = {}
         self._marks: list[int] = []
+        self._waits_from_ns = 0
         self.topics = {
             "raw": names.raw_topic(self.venue_id),
             "telemetry": names.telemetry_topic(self.venue_id),
@@ -200,17 +205,34 @@ class Journal:
         """Records on their way: not yet durable."""
         return sum(len(records) for records in self._staged.values())
 
-    def flush(self, wall_ns: Callable[[], int]) -> None:
-        """Make all that is staged durable. On LogError nothing staged is forgotten."""
+    def flush(self, wall_ns: Callable[[], int], patient: bool = False) -> None:
+        """Make all that is staged durable. On LogError nothing staged is forgotten.
+
+        patient: quarantined rows may wait for `PATIENCE_NS`, so that a second's worth of them is
+        one append. They are in the raw topic, and a replay makes them anew: a snapshot, from
+        behind which nothing is replayed, is only made when all is durable.
+        """
         for name in ("telemetry", "events", "health", "quarantine", "actions"):
             records = self._staged.get(name)
-            if records:
+            if records and not (patient and name == PATIENT and self._may_wait(wall_ns())):
                 self._append(name, records)
                 self._staged[name] = []
         if self._marks:
             durable_ns = wall_ns()
             self.latency.record([durable_ns - mark for mark in self._marks])
             self._marks = []
+
+    def _may_wait(self, now_ns: int) -> bool:
+        """Whether what is `PATIENT` may wait longer; asked while some of it does. A clock that was
+        set back does not make it wait anew."""
+        if not self._waits_from_ns:
+            self._waits_from_ns = now_ns
+        waited_ns = now_ns - self._waits_from_ns
+        full = len(self._staged[PATIENT]) >= MOST_PATIENT
+        if not full and 0 <= waited_ns < PATIENCE_NS:
+            return True
+        self._waits_from_ns = 0
+        return False
 
     def commit_raw(self) -> None:
         """Tell trimmers how far the raw topic is needed no more for recovery."""

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from actors.stadium_journal import edge_stream
+from actors.stadium_journal import MOST_PATIENT, PATIENCE_NS, edge_stream
 from cluster import names
 from models.errors import ConfigError, FencedError
 from models.telemetry.kinds import Kind
@@ -185,7 +185,7 @@ def test_the_next_match_begins_where_the_raw_records_of_the_last_one_end(tmp_pat
 
 
 def test_pushed_packets_are_durable_before_they_are_answered(tmp_path: Path) -> None:
-    made, log = opened(tmp_path, live(tmp_path))
+    made, log = opened(tmp_path, live(tmp_path), wall=(wall := Wall()))
     packets = [world.packet("tag_0", 0), world.packet("nobody", 0), world.packet("tag_1", 0)]
     answers = made.ingest(encode_packets(packets), BINARY, "gateway-1")
     assert [a["reason"] for a in answers] == ["none", "unknown_device", "none"]
@@ -197,11 +197,44 @@ def test_pushed_packets_are_durable_before_they_are_answered(tmp_path: Path) -> 
     assert holds(account)
     assert account["in"] == 16
     assert made.stats()["refused"] == {"unknown_device": 4}
-    kept = records(log, names.quarantine_topic(VENUE))
-    by_type = {stored.record.content_type: stored.record.payload for stored in kept}
-    (refusal,) = decode_refusals(by_type[REFUSALS_TYPE])
+    quarantine = names.quarantine_topic(VENUE)
+    (kept,) = records(log, quarantine)
+    assert kept.record.content_type == REFUSALS_TYPE
+    (refusal,) = decode_refusals(kept.record.payload)
     assert (refusal.device_id, refusal.rows) == ("nobody", 4)
-    assert REJECTED_TYPE in by_type
+    # The rows that the edge refused are in the raw topic, and follow within a second.
+    assert made._parts.journal.staged == 1
+    wall.now_ns += PATIENCE_NS
+    made.run_step()
+    assert made._parts.journal.staged == 0
+    assert records(log, quarantine)[-1].record.content_type == REJECTED_TYPE
+
+
+def test_refused_rows_do_not_wait_for_long_nor_for_a_snapshot(tmp_path: Path) -> None:
+    made, log = opened(tmp_path, live(tmp_path), wall=(wall := Wall()))
+    made._parts.snapshot_every_ns = 1 << 62
+    quarantine = names.quarantine_topic(VENUE)
+    payload = encode_packets([world.packet("tag_0", 0)])
+    made.ingest(payload, BINARY)
+    for n in range(MOST_PATIENT - 1):
+        made.ingest(payload, BINARY)
+        assert made._parts.journal.staged == n + 1
+    assert not records(log, quarantine)
+    made.ingest(payload, BINARY)
+    assert len(records(log, quarantine)) == MOST_PATIENT
+    made.ingest(payload, BINARY)
+    # One that is killed now replays the raw records from the snapshot on, and makes them anew.
+    wall.now_ns += PATIENCE_NS // 2
+    made._parts.snapshot_every_ns = 0
+    made.run_step()
+    assert made._parts.snapshot_offset == made._parts.journal.counters.raw_offset
+    assert len(records(log, quarantine)) == MOST_PATIENT + 1
+    # A clock that is set back lets nothing wait anew.
+    made._parts.snapshot_every_ns = 1 << 62
+    made.ingest(payload, BINARY)
+    wall.now_ns -= 10 * PATIENCE_NS
+    made.run_step()
+    assert len(records(log, quarantine)) == MOST_PATIENT + 2
 
 
 def test_a_push_during_an_outage_is_told_to_try_again_and_counted_once_later(
