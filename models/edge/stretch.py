@@ -75,7 +75,7 @@ class ReleaseStage:
         self.memory = {kind: PreRoll(config.pre_roll_ns) for kind in KINDS if kind in thinned}
         streams = tables.streams
         health = streams.group[streams.kind == KIND_CODE[Kind.HEALTH]]
-        self._speaks = np.isin(streams.group, health)
+        self._mute = ~np.isin(streams.group, health)
 
     def begin(self, t_ns: int) -> None:
         """Nothing is known of the time before `t_ns`: its second is open and empty."""
@@ -119,7 +119,9 @@ class ReleaseStage:
             note_health(sets[Kind.HEALTH], streams, cells)
         if Kind.ANCHOR in sets:
             rows = sets[Kind.ANCHOR]
-            note_health(rows.take(~self._speaks[rows.device]), streams, cells)
+            alone = np.flatnonzero(self._mute[rows.device])
+            if len(alone):
+                note_health(rows.take(alone), streams, cells)
         roll_batteries(cells, self.state.vitals.health)
 
     def _streams(self) -> Streams:
@@ -172,6 +174,7 @@ class ReleaseStage:
     ) -> None:
         state, streams = self.state, self._streams()
         tally = state.tallies[KIND_CODE[kind]]
+        bad = np.flatnonzero(rows.reason)
         if kind in self._always or (kind in self.memory and thinned_ever(state.orders)):
             fate = plan_rows(rows, streams, cells, heat.whole, state.thin.waiting)
             if motion is None:
@@ -181,8 +184,7 @@ class ReleaseStage:
                 kept = thin_positions(rows, fate, motion.smooth, streams, state.thin.pending)
             self.memory[kind].keep(rows, (fate == WHOLE).astype(np.uint8))
         else:
-            kept = rows if not rows.reason.any() else rows.take(rows.reason == 0)
-        bad = np.flatnonzero(rows.reason)
+            kept = rows.take(rows.reason == 0) if len(bad) else rows
         if len(bad):
             refused = rows.take(bad)
             out.rejected.append(refused)
