@@ -11,7 +11,7 @@ A dictionary names only the devices of its kind: readers go by names.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,10 @@ from models.telemetry.kinds import KINDS, Kind
 from models.telemetry.wire_block import FIXED
 
 MOST_PLANS: Final = 512
+Piece = bytes | memoryview
+_VALUE_BYTES: Final = 4
+# What `column.min()` comes to, without the two calls in between.
+_lowest: Final = np.minimum.reduce
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +40,13 @@ class _Kind:
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """A record batch message for a number of rows; where its columns lie in the body."""
+    """A record batch message for a number of rows, and what its stream takes; of each fixed column
+    its type and the zeros after it; how many zero values follow each channel."""
 
     message: bytes
-    body_bytes: int
-    fixed: tuple[int, ...]
-    values: int
-    stride: int
+    stream_bytes: int
+    fixed: tuple[tuple[np.dtype[Any], bytes], ...]
+    gap: int
 
 
 class StreamWriter:
@@ -60,37 +64,50 @@ class StreamWriter:
 
     def write(self, block: SampleBlock) -> bytes:
         """The stream of a block with rows."""
+        return b"".join(self.pieces(block)[0])
+
+    def pieces(self, block: SampleBlock) -> tuple[list[Piece], int]:
+        """The stream of a block with rows in pieces that follow each other, some of them the
+        block's own memory, and its bytes: whoever joins many streams copies columns once only."""
         known = self._moulds.get(block.kind)
         if known is None:
             known = self._moulds[block.kind] = _kind(block.kind, self._all, self._kinds)
-        index = known.rows[block.device]
-        if int(block.device.min()) < 0 or int(index.min()) < 0:
+        index = known.rows.take(block.device)
+        if _lowest(index) < 0:
             # Rows of a device of another kind: nothing that a source gives, but it can be written.
-            return stream_of(to_arrow(block, self._all))
-        plan = self._plan(known.mould, block.kind, len(block))
-        body = bytearray(plan.body_bytes)
+            stream = stream_of(to_arrow(block, self._all))
+            return [stream], len(stream)
+        count = len(index)
+        plan = self._plans.get((block.kind, count)) or self._plan(known.mould, block.kind, count)
         columns = (
-            index, block.boot, block.seq, block.t_event_ns, block.t_ingest_ns, block.flags
+            index.view(np.uint32), block.boot, block.seq, block.t_event_ns, block.t_ingest_ns,
+            block.flags,
         )
-        for at, dtype, column in zip(plan.fixed, FIXED.values(), columns, strict=True):
-            np.ndarray((len(block),), dtype, body, at)[:] = column
-        shape, strides = block.values.shape, (plan.stride, 4)
-        if shape[0]:
-            np.ndarray(shape, np.float32, body, plan.values, strides)[:] = block.values
-        return b"".join((known.mould.prefix, plan.message, body, END))
+        pieces: list[Piece] = [known.mould.prefix, plan.message]
+        for column, (dtype, pad) in zip(columns, plan.fixed, strict=True):
+            pieces.append(np.ascontiguousarray(column, dtype).data)
+            if pad:
+                pieces.append(pad)
+        if plan.gap:
+            padded = np.zeros((len(block.values), count + plan.gap), np.float32)
+            padded[:, :count] = block.values
+            pieces.append(padded.data)
+        else:
+            pieces.append(np.ascontiguousarray(block.values, np.float32).data)
+        pieces.append(END)
+        return pieces, plan.stream_bytes
 
     def _plan(self, mould: Mould, kind: Kind, count: int) -> _Plan:
-        plan = self._plans.get((kind, count))
-        if plan is None:
-            if len(self._plans) >= MOST_PLANS:
-                self._plans.clear()
-            plan = self._plans[kind, count] = _plan(mould, kind, count)
+        if len(self._plans) >= MOST_PLANS:
+            self._plans.clear()
+        plan = self._plans[kind, count] = _plan(mould, kind, count)
         return plan
 
 
 def _kind(kind: Kind, device_ids: list[str], kinds: list[Kind]) -> _Kind:
     ours = [row for row, one in enumerate(kinds) if one == kind] or list(range(len(kinds)))
-    rows = np.full(len(device_ids), -1, np.int32)
+    # One more than there are devices: row -1, no device at all, is none of this kind either.
+    rows = np.full(len(device_ids) + 1, -1, np.int32)
     rows[ours] = np.arange(len(ours), dtype=np.int32)
     ids = [device_ids[row] for row in ours]
     return _Kind(mould_of(stream_of(to_arrow(_one_row(kind), ids))), rows)
@@ -106,10 +123,12 @@ def _one_row(kind: Kind) -> SampleBlock:
 
 def _plan(mould: Mould, kind: Kind, count: int) -> _Plan:
     channels = len(KINDS[kind].channels)
-    widths = [np.dtype(dtype).itemsize for dtype in FIXED.values()] + [4] * channels
+    widths = [np.dtype(dtype).itemsize for dtype in FIXED.values()] + [_VALUE_BYTES] * channels
     # No row is null: a column's first buffer, its validity, is empty.
     made = cast(mould, count, [size for width in widths for size in (0, width * count)])
-    places, fixed = made.places[1::2], len(FIXED)
-    values = places[fixed] if channels else made.body_bytes
-    stride = -(-4 * count // ALIGN) * ALIGN
-    return _Plan(made.message, made.body_bytes, places[:fixed], values, stride)
+    stream_bytes = len(mould.prefix) + len(made.message) + made.body_bytes + len(END)
+    fixed = tuple(
+        (np.dtype(dtype), bytes(-np.dtype(dtype).itemsize * count % ALIGN))
+        for dtype in FIXED.values()
+    )
+    return _Plan(made.message, stream_bytes, fixed, -count % (ALIGN // _VALUE_BYTES))

@@ -7,7 +7,7 @@ The header lists its parts as `{"lane", "kind", "bytes"}` in the order in which 
 import json
 import struct
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
 import pyarrow as pa
 
@@ -15,8 +15,11 @@ from models.errors import SchemaError
 from models.telemetry.arrow import SCHEMA_VERSION, first_block, to_arrow
 from models.telemetry.block import SampleBlock
 from models.telemetry.ipc_mould import stream_of
-from models.telemetry.ipc_write import StreamWriter
+from models.telemetry.ipc_write import Piece, StreamWriter
 from models.telemetry.kinds import Kind
+
+# `json.dumps` makes an encoder a call, unless all is as usual.
+_AS_JSON: Final = json.JSONEncoder(separators=(",", ":")).encode
 
 Lanes = dict[str, dict[Kind, SampleBlock]]
 
@@ -29,19 +32,20 @@ def pack(
 
     writer: one for these devices, for callers that write many.
     """
-    parts: list[bytes] = []
+    parts: list[Piece] = []
     listed: list[dict[str, object]] = []
     for lane, blocks in lanes.items():
         for kind, block in blocks.items():
             if len(block):
                 if writer is not None:
-                    body = writer.write(block)
+                    pieces, size = writer.pieces(block)
+                    parts += pieces
                 else:
-                    body = stream_of(to_arrow(block, device_ids))
-                listed.append({"lane": lane, "kind": str(kind), "bytes": len(body)})
-                parts.append(body)
+                    parts.append(body := stream_of(to_arrow(block, device_ids)))
+                    size = len(body)
+                listed.append({"lane": lane, "kind": kind, "bytes": size})
     whole = {"schema_v": SCHEMA_VERSION, **header, "parts": listed}
-    head = json.dumps(whole, separators=(",", ":")).encode()
+    head = _AS_JSON(whole).encode()
     return b"".join((magic, struct.pack("<I", len(head)), head, *parts))
 
 

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -73,6 +74,21 @@ def test_rows_of_a_device_of_another_kind_keep_their_device() -> None:
     assert first_block(stream, {name: row for row, name in enumerate(IDS)}).device.tolist() == (
         foreign.device.tolist()
     )
+
+
+@pytest.mark.parametrize("row", [-1, len(IDS), len(IDS) + 1])
+def test_a_device_that_is_not_in_the_roster_is_no_stream(row: int) -> None:
+    stray = replace(block_of(Kind.LPS, 3), device=np.array([rows_of(Kind.LPS)[0], row, row], "i4"))
+    with pytest.raises((IndexError, pa.ArrowInvalid)):
+        StreamWriter(IDS, KINDS_OF).write(stray)
+
+
+@pytest.mark.parametrize("count", [1, 2, 33])
+def test_pieces_are_the_stream_and_their_bytes_are_told(count: int) -> None:
+    block, writer = block_of(Kind.BALL_IMU, count), StreamWriter(IDS, KINDS_OF)
+    pieces, size = writer.pieces(block)
+    assert b"".join(pieces) == by_pyarrow(block) == writer.write(block)
+    assert size == len(by_pyarrow(block))
 
 
 def test_it_remembers_a_bounded_number_of_sizes() -> None:

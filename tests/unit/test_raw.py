@@ -1,15 +1,29 @@
 """Raw batches: what the edge can be re-run from survives its bytes."""
 
+import json
+import struct
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.errors import SchemaError
+from models.telemetry.arrow import to_arrow
 from models.telemetry.block import SampleBlock, empty_block
+from models.telemetry.ipc_mould import stream_of
+from models.telemetry.ipc_write import StreamWriter
 from models.telemetry.kinds import KINDS, Kind
+from models.telemetry.parts import pack
 from models.telemetry.raw import MAGIC, RawBatch, decode_raw, encode_raw
-from models.telemetry.record import TelemetryRecord, decode_record, encode_record
+from models.telemetry.record import (
+    FlowStates,
+    TelemetryRecord,
+    decode_header,
+    decode_record,
+    encode_record,
+)
 
 IDS = [f"d{i}" for i in range(4)] * 2
 ROWS = {(f"d{i}", kind): i + 4 * (kind != Kind.LPS) for kind in Kind for i in range(4)}
@@ -78,3 +92,48 @@ def test_telemetry_records_keep_their_lanes_apart() -> None:
     assert back.final
     with pytest.raises(SchemaError, match="wrong_format"):
         decode_raw(encode_record(record, IDS), ROWS)
+
+
+@given(st.lists(st.sampled_from(list(Kind)), unique=True), st.integers(1, 40))
+@settings(max_examples=30, deadline=None)
+def test_the_container_is_its_header_and_the_streams_of_its_blocks(
+    kinds: list[Kind], n: int
+) -> None:
+    ids = [f"{kind}-{row}" for kind in Kind for row in range(2)]
+    first = {kind: 2 * place for place, kind in enumerate(Kind)}
+    lanes: dict[str, dict[Kind, SampleBlock]] = {
+        lane: {
+            kind: replace(one := block(kind, n), device=first[kind] + one.device % 2)
+            for kind in kinds
+        }
+        for lane in ("live", "supplement")
+    }
+    writer = StreamWriter(ids, [kind for kind in Kind for _ in range(2)])
+    streams = [
+        (lane, kind, writer.write(one)) for lane, found in lanes.items()
+        for kind, one in found.items()
+    ]
+    listed = [{"lane": lane, "kind": str(kind), "bytes": len(s)} for lane, kind, s in streams]
+    whole = {"schema_v": 1, "name": "n", "parts": listed}
+    head = json.dumps(whole, separators=(",", ":")).encode()
+    expected = b"TLX1" + struct.pack("<I", len(head)) + head + b"".join(s for _, _, s in streams)
+    assert pack(b"TLX1", {"name": "n"}, lanes, ids, writer) == expected
+    by_pyarrow = pack(b"TLX1", {"name": "n"}, lanes, ids)
+    bodies = b"".join(
+        stream_of(to_arrow(one, ids)) for found in lanes.values() for one in found.values()
+    )
+    assert by_pyarrow.endswith(bodies)
+
+
+@given(st.lists(st.floats(0, 1, width=32), max_size=60))
+@settings(max_examples=200, deadline=None)
+def test_scores_are_written_as_python_rounds_them(scores: list[float]) -> None:
+    # Thirty-seconds lie half-way between two ten-thousandths.
+    scores += [k / 32 for k in range(33)]
+    score = np.array(scores, np.float32)
+    flows = FlowStates(
+        np.arange(len(score), dtype=np.int32), score, np.zeros(len(score), np.bool_)
+    )
+    payload = encode_record(TelemetryRecord("v", "m", 0, 0, 1, {}, flows=flows), IDS)
+    held = decode_header(payload)[0]["flows"]["score"]
+    assert repr(held) == repr([round(float(one), 4) for one in score])
