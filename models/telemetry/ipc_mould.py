@@ -14,7 +14,7 @@ from typing import Final
 
 import pyarrow as pa
 
-from models.telemetry.ipc_tables import RECORDS, field_at, message_at
+from models.telemetry.ipc_tables import DICTIONARY, RECORDS, Message, field_at, message_at
 
 ALIGN: Final = 8
 END: Final = b"\xff\xff\xff\xff\x00\x00\x00\x00"
@@ -22,7 +22,7 @@ END: Final = b"\xff\xff\xff\xff\x00\x00\x00\x00"
 
 @dataclass(frozen=True, slots=True)
 class Mould:
-    """`prefix` before the record batch message, which is `message` with the body's size at
+    """`prefix` before a message with a record batch, which is `message` with the body's size at
     `size_at`, rows at `length_at`, vectors of (rows, nulls) of `columns` at `nodes_at` and of
     (offset, bytes) of buffers at `buffers_at`."""
 
@@ -58,8 +58,24 @@ def mould_of(stream: bytes) -> Mould:
     found = message_at(stream, begin := 0)
     while found.header_type != RECORDS:
         found = message_at(stream, begin := found.end)
+    return _mould(stream, begin, found, found.header)
+
+
+def dictionary_mould(stream: bytes) -> tuple[Mould, int]:
+    """The mould that the first dictionary message of a stream is, and where the message ends.
+    Raises what `mould_of` raises."""
+    begin = message_at(stream, 0).end
+    found = message_at(stream, begin)
+    if found.header_type != DICTIONARY:
+        raise ValueError("no dictionary after the schema")
+    table = _given(stream, found.header, 1)
+    batch = table + struct.unpack_from("<I", stream, table)[0]
+    return _mould(stream, begin, found, batch), found.end
+
+
+def _mould(stream: bytes, begin: int, found: Message, batch: int) -> Mould:
     message = stream[begin : found.body]
-    batch = found.header - begin
+    batch -= begin
     table = 8 + struct.unpack_from("<I", message, 8)[0]
     nodes = _vector(message, batch, 1)
     (columns,) = struct.unpack_from("<I", message, nodes - 4)

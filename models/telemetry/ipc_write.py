@@ -39,14 +39,19 @@ class _Kind:
 
 
 @dataclass(frozen=True, slots=True)
-class _Plan:
-    """A record batch message for a number of rows, and what its stream takes; of each fixed column
-    its type and the zeros after it; how many zero values follow each channel."""
+class BatchPlan:
+    """A record batch message for a number of rows, and what it takes with its body; of each fixed
+    column its type and the zeros after it; how many zero values follow each channel."""
 
     message: bytes
-    stream_bytes: int
+    batch_bytes: int
     fixed: tuple[tuple[np.dtype[Any], bytes], ...]
     gap: int
+
+    @property
+    def code_pad(self) -> bytes:
+        """The zeros after a column of int32."""
+        return self.fixed[0][1]
 
 
 class StreamWriter:
@@ -60,7 +65,7 @@ class StreamWriter:
         self._all = list(device_ids)
         self._kinds = list(kinds)
         self._moulds: dict[Kind, _Kind] = {}
-        self._plans: dict[tuple[Kind, int], _Plan] = {}
+        self._plans: dict[tuple[Kind, int], BatchPlan] = {}
 
     def write(self, block: SampleBlock) -> bytes:
         """The stream of a block with rows."""
@@ -77,30 +82,16 @@ class StreamWriter:
             # Rows of a device of another kind: nothing that a source gives, but it can be written.
             stream = stream_of(to_arrow(block, self._all))
             return [stream], len(stream)
-        count = len(index)
-        plan = self._plans.get((block.kind, count)) or self._plan(known.mould, block.kind, count)
-        columns = (
-            index.view(np.uint32), block.boot, block.seq, block.t_event_ns, block.t_ingest_ns,
-            block.flags,
-        )
-        pieces: list[Piece] = [known.mould.prefix, plan.message]
-        for column, (dtype, pad) in zip(columns, plan.fixed, strict=True):
-            pieces.append(np.ascontiguousarray(column, dtype).data)
-            if pad:
-                pieces.append(pad)
-        if plan.gap:
-            padded = np.zeros((len(block.values), count + plan.gap), np.float32)
-            padded[:, :count] = block.values
-            pieces.append(padded.data)
-        else:
-            pieces.append(np.ascontiguousarray(block.values, np.float32).data)
-        pieces.append(END)
-        return pieces, plan.stream_bytes
+        key = (block.kind, len(index))
+        plan = self._plans.get(key) or self._plan(known.mould, *key)
+        prefix = known.mould.prefix
+        size = len(prefix) + plan.batch_bytes + len(END)
+        return [prefix, *batch_pieces(block, index, plan), END], size
 
-    def _plan(self, mould: Mould, kind: Kind, count: int) -> _Plan:
+    def _plan(self, mould: Mould, kind: Kind, count: int) -> BatchPlan:
         if len(self._plans) >= MOST_PLANS:
             self._plans.clear()
-        plan = self._plans[kind, count] = _plan(mould, kind, count)
+        plan = self._plans[kind, count] = plan_batch(mould, kind, count)
         return plan
 
 
@@ -110,10 +101,11 @@ def _kind(kind: Kind, device_ids: list[str], kinds: list[Kind]) -> _Kind:
     rows = np.full(len(device_ids) + 1, -1, np.int32)
     rows[ours] = np.arange(len(ours), dtype=np.int32)
     ids = [device_ids[row] for row in ours]
-    return _Kind(mould_of(stream_of(to_arrow(_one_row(kind), ids))), rows)
+    return _Kind(mould_of(stream_of(to_arrow(one_row(kind), ids))), rows)
 
 
-def _one_row(kind: Kind) -> SampleBlock:
+def one_row(kind: Kind) -> SampleBlock:
+    """A row of device 0 to make a mould of; nothing in it is null or nought."""
     one = np.ones(1, np.int64)
     return SampleBlock(
         kind, np.zeros(1, np.int32), one.astype(np.uint32), one.astype(np.uint32), one, one,
@@ -121,14 +113,35 @@ def _one_row(kind: Kind) -> SampleBlock:
     )
 
 
-def _plan(mould: Mould, kind: Kind, count: int) -> _Plan:
-    channels = len(KINDS[kind].channels)
-    widths = [np.dtype(dtype).itemsize for dtype in FIXED.values()] + [_VALUE_BYTES] * channels
+def plan_batch(mould: Mould, kind: Kind, count: int, codes: int = 0) -> BatchPlan:
+    """The plan for `count` rows of a kind; so many columns of int32 follow the channels."""
+    widths = [np.dtype(dtype).itemsize for dtype in FIXED.values()]
+    widths += [_VALUE_BYTES] * (len(KINDS[kind].channels) + codes)
     # No row is null: a column's first buffer, its validity, is empty.
     made = cast(mould, count, [size for width in widths for size in (0, width * count)])
-    stream_bytes = len(mould.prefix) + len(made.message) + made.body_bytes + len(END)
     fixed = tuple(
         (np.dtype(dtype), bytes(-np.dtype(dtype).itemsize * count % ALIGN))
         for dtype in FIXED.values()
     )
-    return _Plan(made.message, stream_bytes, fixed, -count % (ALIGN // _VALUE_BYTES))
+    gap = -count % (ALIGN // _VALUE_BYTES)
+    return BatchPlan(made.message, len(made.message) + made.body_bytes, fixed, gap)
+
+
+def batch_pieces(block: SampleBlock, index: NDArray[np.int32], plan: BatchPlan) -> list[Piece]:
+    """The record batch message of `block`, whose devices are numbered by `index`, and its body."""
+    columns = (
+        index.view(np.uint32), block.boot, block.seq, block.t_event_ns, block.t_ingest_ns,
+        block.flags,
+    )
+    pieces: list[Piece] = [plan.message]
+    for column, (dtype, pad) in zip(columns, plan.fixed, strict=True):
+        pieces.append(np.ascontiguousarray(column, dtype).data)
+        if pad:
+            pieces.append(pad)
+    if plan.gap:
+        padded = np.zeros((len(block.values), len(index) + plan.gap), np.float32)
+        padded[:, : len(index)] = block.values
+        pieces.append(padded.data)
+    else:
+        pieces.append(np.ascontiguousarray(block.values, np.float32).data)
+    return pieces

@@ -7,8 +7,9 @@ first 4 KiB as they arrived.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
-from functools import cache
+from dataclasses import dataclass, replace
+from functools import cache, lru_cache
+from itertools import accumulate
 from typing import Final
 
 import numpy as np
@@ -19,6 +20,9 @@ from models.errors import SchemaError
 from models.telemetry.arrow import from_arrow, to_arrow
 from models.telemetry.block import SampleBlock
 from models.telemetry.decoded import Refusal
+from models.telemetry.ipc_mould import END, Mould, cast, dictionary_mould, mould_of, stream_of
+from models.telemetry.ipc_write import MOST_PLANS, BatchPlan, batch_pieces, one_row, plan_batch
+from models.telemetry.kinds import Kind
 from models.telemetry.reasons import Reason
 
 REJECTED_TYPE: Final = "application/vnd.touchline.rejected"
@@ -42,14 +46,63 @@ def encode_rejected(
     """`block` with the `Reason` code (n,) u8 of each of its rows; unknown devices become ""."""
     assert reasons.shape == (len(block),)
     # Few rows of few devices: naming only those keeps the record small.
-    rows, place = np.unique(block.device, return_inverse=True)
-    named = replace(block, device=place.astype(np.int32))
-    batch = to_arrow(named, [device_ids[row] if row >= 0 else "" for row in rows.tolist()])
-    codes = pa.array(np.minimum(reasons, len(Reason) - 1), pa.int32())
+    rows = np.unique(block.device)
+    place = rows.searchsorted(block.device).astype(np.int32)
+    names = [device_ids[row] if row >= 0 else "" for row in rows.tolist()]
+    codes = np.minimum(reasons, len(Reason) - 1).astype(np.int32)
+    if not len(block):
+        return stream_of(_labelled(block, place, names, codes))
+    form = _form(block.kind)
+    plan = _plan(block.kind, len(block))
+    return b"".join((
+        form.names.prefix, *_texts(form.names, names), form.labels,
+        *batch_pieces(block, place, plan), codes.data, plan.code_pad, END,
+    ))
+
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """How rejected rows of a kind are written: the moulds of the message that names devices and of
+    that with the rows, and the message with the labels of reasons, which is between them."""
+
+    names: Mould
+    rows: Mould
+    labels: bytes
+
+
+@cache
+def _form(kind: Kind) -> _Form:
+    one = one_row(kind)
+    stream = stream_of(_labelled(one, one.device, ["a device"], one.device))
+    names, end = dictionary_mould(stream)
+    rows = mould_of(stream)
+    return _Form(names, rows, stream[end : len(rows.prefix)])
+
+
+@lru_cache(MOST_PLANS)
+def _plan(kind: Kind, count: int) -> BatchPlan:
+    return plan_batch(_form(kind).rows, kind, count, codes=1)
+
+
+def _texts(mould: Mould, names: list[str]) -> tuple[bytes, bytes]:
+    """A dictionary message and its body."""
+    texts = [name.encode() for name in names]
+    ends = np.array([0, *accumulate(map(len, texts))], np.int32).tobytes()
+    text = b"".join(texts)
+    made = cast(mould, len(names), (0, len(ends), len(text)))
+    body = ends.ljust(made.places[2], b"\0") + text
+    return made.message, body.ljust(made.body_bytes, b"\0")
+
+
+def _labelled(
+    block: SampleBlock, place: NDArray[np.int32], names: list[str], codes: NDArray[np.int32]
+) -> pa.RecordBatch:
+    """The table of rejected rows, as pyarrow makes it."""
+    batch = to_arrow(replace(block, device=place), names)
     field = pa.field("reason", pa.dictionary(pa.int32(), pa.string()), nullable=False)
+    labels = pa.DictionaryArray.from_arrays(pa.array(codes, pa.int32()), _labels())
     schema = batch.schema.append(field)
-    labels = pa.DictionaryArray.from_arrays(codes, _labels())
-    return _ipc(pa.RecordBatch.from_arrays([*batch.columns, labels], schema=schema))
+    return pa.RecordBatch.from_arrays([*batch.columns, labels], schema=schema)
 
 
 def decode_rejected(
@@ -80,7 +133,7 @@ def encode_refusals(refusals: Sequence[Refusal]) -> bytes:
         [bytes(refusal.payload[:HEAD_BYTES]) for refusal in refusals],
     ]
     arrays = [pa.array(c, f.type) for c, f in zip(columns, _REFUSALS, strict=True)]
-    return _ipc(pa.RecordBatch.from_arrays(arrays, schema=_REFUSALS))
+    return stream_of(pa.RecordBatch.from_arrays(arrays, schema=_REFUSALS))
 
 
 def decode_refusals(payload: bytes) -> list[Refusal]:
@@ -94,13 +147,6 @@ def decode_refusals(payload: bytes) -> list[Refusal]:
         ]
     except KeyError as error:
         raise SchemaError("wrong_format", f"not refusals: {error}") from error
-
-
-def _ipc(batch: pa.RecordBatch) -> bytes:
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, batch.schema) as writer:
-        writer.write_batch(batch)
-    return sink.getvalue().to_pybytes()
 
 
 def _read(payload: bytes) -> pa.RecordBatch:
