@@ -18,6 +18,9 @@ LOWEST_NS: Final = 1_000.0
 HIGHEST_NS: Final = 3.6e12
 BUCKETS: Final = 2 + math.ceil(math.log(HIGHEST_NS / LOWEST_NS) / math.log(GROWTH))
 _MAX_NS: Final = 2**63 - 1
+_LOG_GROWTH: Final = math.log(GROWTH)
+_FEW: Final = 8
+"""So many durations are recorded sooner one by one than as an array."""
 
 
 class LatencyHistogram:
@@ -38,6 +41,11 @@ class LatencyHistogram:
 
     def record(self, durations_ns: ArrayLike, weights: ArrayLike | None = None) -> None:
         """Add durations, ns, (n,) or one; `weights` (n,) int says how often each counts."""
+        few = [durations_ns] if isinstance(durations_ns, int) else durations_ns
+        if weights is None and isinstance(few, list) and len(few) <= _FEW:
+            for one in few:
+                self._record_one(int(one))
+            return
         ns = np.atleast_1d(np.asarray(durations_ns, dtype=np.int64))
         if ns.size == 0:
             return
@@ -51,6 +59,14 @@ class LatencyHistogram:
         self.min_ns = min(self.min_ns, int(ns.min()))
         self.max_ns = max(self.max_ns, int(ns.max()))
         self.negative += int(times[ns < 0].sum())
+
+    def _record_one(self, ns: int) -> None:
+        # numpy's logarithm here as well: another one might round to the bucket beside.
+        place = math.floor(np.log(max(ns, 1) / LOWEST_NS) / _LOG_GROWTH) + 1
+        self._counts[min(max(place, 0), BUCKETS - 1)] += 1
+        self.min_ns = min(self.min_ns, ns)
+        self.max_ns = max(self.max_ns, ns)
+        self.negative += ns < 0
 
     def merge(self, other: "LatencyHistogram") -> None:
         """Add what `other` has recorded."""
@@ -101,5 +117,5 @@ class LatencyHistogram:
 
 def _bucket(ns: NDArray[np.int64]) -> NDArray[np.int64]:
     ratio = np.maximum(ns, 1).astype(np.float64) / LOWEST_NS
-    index = np.floor(np.log(ratio) / math.log(GROWTH)).astype(np.int64) + 1
+    index = np.floor(np.log(ratio) / _LOG_GROWTH).astype(np.int64) + 1
     return np.clip(index, 0, BUCKETS - 1)

@@ -38,6 +38,21 @@ def test_merging_is_recording_both(first: list[int], second: list[int]) -> None:
     assert merged.count == len(first) + len(second)
 
 
+@given(values=st.lists(st.integers(-(2**62), 2**62) | st.integers(-5, 10**7), max_size=8))
+def test_a_few_are_counted_as_an_array_of_them_is(values: list[int]) -> None:
+    few = LatencyHistogram()
+    few.record(values)
+    assert few.to_dict() == recorded(values).to_dict()
+
+
+def test_a_few_fall_into_the_same_buckets_at_their_edges() -> None:
+    edges = [int(LOWEST_NS * 1.05**k) + near for k in range(455) for near in (-1, 0, 1)]
+    few = LatencyHistogram()
+    for edge in edges:
+        few.record([edge])
+    assert few.to_dict() == recorded(edges).to_dict()
+
+
 @given(values=anything)
 def test_it_travels_as_json(values: list[int]) -> None:
     told = json.loads(json.dumps(recorded(values).to_dict()))
