@@ -141,6 +141,20 @@ def test_an_arrow_file_is_read_batch_by_batch_if_its_batches_are_in_order(
     same(all_rows(recording, SECOND)[Kind.LPS], sent)
 
 
+def test_rows_that_are_held_do_not_change_with_their_file(tmp_path: Path) -> None:
+    sent, path = block(Kind.LPS, 100), tmp_path / "match.arrow"
+    batch = to_arrow(sent, ["d0", "d1", "d2"])
+    with pa.ipc.new_file(str(path), batch.schema) as writer:
+        writer.write_batch(batch)
+    (lane,) = open_recording(path).lanes
+    assert isinstance(lane, GroupLane)
+    assert len(lane.read(lane.t_min_ns, lane.t_min_ns + 1)) == 1
+    with path.open("r+b") as stream:
+        stream.write(bytes(path.stat().st_size))
+    same(lane.read(lane.t_min_ns, lane.t_max_ns + 1), sent)
+    assert len(lane.read(lane.t_max_ns + 1, lane.t_max_ns + SECOND)) == 0
+
+
 def test_a_roster_beside_the_files_counts_devices_that_it_does_not_know(tmp_path: Path) -> None:
     write(tmp_path / "lps.parquet", block(Kind.LPS, 90))
     roster = Roster(

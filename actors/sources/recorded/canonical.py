@@ -9,6 +9,7 @@ order is read whole. A
 
 from bisect import bisect_left
 from collections import Counter, OrderedDict
+from dataclasses import replace
 from itertools import accumulate, islice
 from pathlib import Path
 from typing import Final
@@ -39,6 +40,7 @@ NOMINAL_HZ: Final = {
 """Rates taken for devices of a recording without a roster; 1 Hz for the kinds not named."""
 _KIND_KEY = b"touchline.kind"
 _BROKEN = (pa.ArrowException, OSError, ValueError, KeyError, IndexError)
+_FILE_COLUMNS = ("boot", "seq", "t_event_ns", "t_ingest_ns", "flags")
 Group = tuple[int, int, Path, int]
 """(t_min_ns, t_max_ns, file, row group or batch)"""
 
@@ -52,6 +54,8 @@ class GroupLane:
         self.t_max_ns = max(group[1] for group in groups)
         self._reach = list(accumulate((group[1] for group in self._groups), max))
         self._held: OrderedDict[tuple[Path, int], SampleBlock] = OrderedDict()
+        # Of most kinds nothing arrives in most spans of a live reader.
+        self._empty = empty_block(kind)
 
     def read(self, from_ns: int, to_ns: int) -> SampleBlock:
         parts = []
@@ -62,11 +66,11 @@ class GroupLane:
             if high >= from_ns:
                 block = self._group(path, number)
                 # Held groups are in arrival order, and a live reader asks for short spans.
-                begin, end = np.searchsorted(block.t_ingest_ns, (from_ns, to_ns))
+                begin, end = block.t_ingest_ns.searchsorted((from_ns, to_ns)).tolist()
                 if end > begin:
-                    parts.append(block.take(slice(int(begin), int(end))))
+                    parts.append(block.take(slice(begin, end)))
         if len(parts) < 2:
-            return parts[0] if parts else empty_block(self.kind)
+            return parts[0] if parts else self._empty
         block = concat_blocks(parts)
         return block.take(np.argsort(block.t_ingest_ns, kind="stable"))
 
@@ -285,4 +289,8 @@ def _block(table: pa.Table, kind: Kind, rows_of: dict[str, int]) -> SampleBlock:
     block = from_arrow(upgrade(batch), rows_of)
     known = block.device >= 0
     block = block if known.all() else block.take(known)
-    return block.take(np.argsort(block.t_ingest_ns, kind="stable"))
+    t_ns = block.t_ingest_ns
+    if not (t_ns[1:] >= t_ns[:-1]).all():
+        return block.take(np.argsort(t_ns, kind="stable"))
+    # Values and devices are fresh; the other columns may still lie in a file that changes.
+    return replace(block, **{name: getattr(block, name).copy() for name in _FILE_COLUMNS})
