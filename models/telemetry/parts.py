@@ -15,7 +15,7 @@ from models.errors import SchemaError
 from models.telemetry.arrow import SCHEMA_VERSION, first_block, to_arrow
 from models.telemetry.block import SampleBlock
 from models.telemetry.ipc_mould import stream_of
-from models.telemetry.ipc_write import Piece, StreamWriter
+from models.telemetry.ipc_write import Piece, StreamWriter, spoken, with_channels
 from models.telemetry.kinds import Kind
 
 # `json.dumps` makes an encoder a call, unless all is as usual.
@@ -26,11 +26,12 @@ Lanes = dict[str, dict[Kind, SampleBlock]]
 
 def pack(
     magic: bytes, header: Mapping[str, Any], lanes: Mapping[str, Mapping[Kind, SampleBlock]],
-    device_ids: list[str], writer: StreamWriter | None = None,
+    device_ids: list[str], writer: StreamWriter | None = None, lean: bool = False,
 ) -> bytes:
     """The bytes of `header` and all blocks that have rows; `device_ids[row]` names a device.
 
-    writer: one for these devices, for callers that write many.
+    writer: one for these devices, for callers that write many. lean: without the channels that no
+    row has (`models.telemetry.ipc_write`).
     """
     parts: list[Piece] = []
     listed: list[dict[str, object]] = []
@@ -38,10 +39,12 @@ def pack(
         for kind, block in blocks.items():
             if len(block):
                 if writer is not None:
-                    pieces, size = writer.pieces(block)
+                    pieces, size = writer.pieces(block, lean)
                     parts += pieces
                 else:
-                    parts.append(body := stream_of(to_arrow(block, device_ids)))
+                    batch = to_arrow(block, device_ids)
+                    batch = with_channels(batch, spoken(block)) if lean else batch
+                    parts.append(body := stream_of(batch))
                     size = len(body)
                 listed.append({"lane": lane, "kind": kind, "bytes": size})
     whole = {"schema_v": SCHEMA_VERSION, **header, "parts": listed}

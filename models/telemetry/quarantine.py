@@ -22,7 +22,7 @@ from models.telemetry.block import SampleBlock
 from models.telemetry.decoded import Refusal
 from models.telemetry.ipc_mould import END, Mould, cast, dictionary_mould, mould_of, stream_of
 from models.telemetry.ipc_write import MOST_PLANS, BatchPlan, batch_pieces, one_row, plan_batch
-from models.telemetry.kinds import Kind
+from models.telemetry.kinds import KINDS, Kind
 from models.telemetry.reasons import Reason
 
 REJECTED_TYPE: Final = "application/vnd.touchline.rejected"
@@ -56,7 +56,7 @@ def encode_rejected(
     plan = _plan(block.kind, len(block))
     return b"".join((
         form.names.prefix, *_texts(form.names, names), form.labels,
-        *batch_pieces(block, place, plan), codes.data, plan.code_pad, END,
+        *batch_pieces(block, place, block.values, plan), codes.data, plan.code_pad, END,
     ))
 
 
@@ -81,7 +81,7 @@ def _form(kind: Kind) -> _Form:
 
 @lru_cache(MOST_PLANS)
 def _plan(kind: Kind, count: int) -> BatchPlan:
-    return plan_batch(_form(kind).rows, kind, count, codes=1)
+    return plan_batch(_form(kind).rows, len(KINDS[kind].channels), count, codes=1)
 
 
 def _texts(mould: Mould, names: list[str]) -> tuple[bytes, bytes]:

@@ -4,7 +4,8 @@ One batch is one call of the edge kernel: what a source handed over at `now_ns`,
 arrival order. It is durable before anything is acknowledged, so that the edge can be re-run from
 it. Rows of devices that the roster does not know never come this far: they are in `refused`.
 
-Bytes: b"TLW1", u32 little-endian header length, JSON header, then one Arrow IPC stream per kind.
+Bytes: b"TLW1", u32 little-endian header length, JSON header, then one Arrow IPC stream per kind,
+without the channels that no row of it has.
 """
 
 from dataclasses import dataclass, field
@@ -58,7 +59,7 @@ def encode_raw(
     if batch.orders or batch.unread:
         header["orders"] = [order.to_dict() for order in batch.orders]
         header["unread"] = batch.unread
-    return pack(MAGIC, header, {_LANE: batch.blocks}, device_ids, writer)
+    return pack(MAGIC, header, {_LANE: batch.blocks}, device_ids, writer, lean=True)
 
 
 def decode_raw(payload: bytes, rows_of: dict[tuple[str, Kind], int]) -> RawBatch:

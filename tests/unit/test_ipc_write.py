@@ -12,7 +12,14 @@ from models.telemetry.arrow import first_block, to_arrow
 from models.telemetry.block import SampleBlock
 from models.telemetry.ipc import StreamReader
 from models.telemetry.ipc_mould import stream_of
-from models.telemetry.ipc_write import MOST_PLANS, StreamWriter
+from models.telemetry.ipc_write import (
+    MOST_MOULDS,
+    MOST_PLANS,
+    StreamWriter,
+    every_channel,
+    spoken,
+    with_channels,
+)
 from models.telemetry.kinds import KINDS, Kind
 
 KINDS_OF = [kind for kind in Kind for _ in range(3)]
@@ -96,3 +103,47 @@ def test_it_remembers_a_bounded_number_of_sizes() -> None:
     for count in range(1, MOST_PLANS + 50):
         writer.write(block_of(Kind.HEART, count))
     assert len(writer._plans) <= MOST_PLANS
+
+
+@settings(max_examples=120, deadline=None)
+@given(
+    st.sampled_from(list(Kind)), st.integers(1, 300), st.integers(0, 1000),
+    st.sets(st.integers(0, 13)),
+)
+def test_a_lean_stream_leaves_out_what_no_row_has_and_reads_the_same(
+    kind: Kind, count: int, seed: int, silent: set[int]
+) -> None:
+    block, writer = block_of(kind, count, seed), StreamWriter(IDS, KINDS_OF)
+    channels = KINDS[kind].channels
+    silent = {c for c in silent if c < len(channels)}
+    block.values[sorted(silent)] = np.nan
+    all_nan = {c for c in range(len(channels)) if np.isnan(block.values[c]).all()}
+    kept = tuple(
+        c for c in range(len(channels)) if c not in all_nan or not channels[c].nullable
+    )
+    assert spoken(block) == kept
+    rows = rows_of(kind)
+    local = replace(block, device=np.searchsorted(rows, block.device).astype(np.int32))
+    whole = to_arrow(local, [IDS[row] for row in rows])
+    stream = writer.write(block, lean=True)
+    assert stream == stream_of(with_channels(whole, kept))
+    assert with_channels(whole, every_channel(kind)) is whole
+    # Between lean ones a whole one is what it was.
+    assert writer.write(block) == by_pyarrow(block)
+    found = first_block(stream, {IDS[row]: row for row in rows})
+    assert all(
+        np.array_equal(getattr(found, c), getattr(block, c), equal_nan=c == "values")
+        for c in COLUMNS
+    )
+
+
+def test_sets_of_channels_are_remembered_within_a_bound() -> None:
+    writer = StreamWriter(IDS, KINDS_OF)
+    for seed in range(3 * MOST_MOULDS):
+        block = block_of(Kind.IMU, 4, seed)
+        block.values[np.random.default_rng(seed).random(14) < 0.5] = np.nan
+        block.values[:6] = 1.0
+        rows = rows_of(Kind.IMU)
+        found = first_block(writer.write(block, lean=True), {IDS[row]: row for row in rows})
+        assert np.array_equal(found.values, block.values, equal_nan=True)
+    assert len(writer._moulds) <= MOST_MOULDS

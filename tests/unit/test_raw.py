@@ -46,6 +46,24 @@ def same(one: SampleBlock, other: SampleBlock) -> None:
         np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
 
 
+def test_channels_that_nobody_sent_take_no_room() -> None:
+    whole = block(Kind.IMU, 500)
+    bare = replace(whole, values=whole.values.copy())
+    names = KINDS[Kind.IMU].names
+    gone = [c for c, one in enumerate(KINDS[Kind.IMU].channels) if one.nullable]
+    assert {names[c] for c in gone} >= {"mag_x_ut", "load_au"}
+    bare.values[gone] = np.nan
+    both = [encode_raw(RawBatch("s", 7, 99, {Kind.IMU: b}), IDS) for b in (whole, bare)]
+    assert len(both[0]) - len(both[1]) > 500 * 4 * len(gone)
+    writer = StreamWriter(IDS, [Kind.LPS] * 4 + [Kind.IMU] * 4)
+    for payload in (both[1], encode_raw(RawBatch("s", 7, 99, {Kind.IMU: bare}), IDS, writer)):
+        same(decode_raw(payload, ROWS).blocks[Kind.IMU], bare)
+    # As they were written before that.
+    fat = pack(MAGIC, {"source_id": "s", "cursor": 7, "now_ns": 99, "refused": {}, "end": False},
+               {"raw": {Kind.IMU: bare}}, IDS)
+    same(decode_raw(fat, ROWS).blocks[Kind.IMU], bare)
+
+
 @given(st.lists(st.sampled_from(list(Kind)), unique=True), st.integers(1, 50), st.booleans())
 @settings(max_examples=30, deadline=None)
 def test_a_batch_survives_its_bytes(kinds: list[Kind], n: int, end: bool) -> None:
