@@ -22,6 +22,7 @@ from cluster.clock import SteadyClock
 from cluster.edge_settings import edge_config
 from cluster.eventlog.open import open_log
 from cluster.eventlog.port import EventLog
+from cluster.heap import keep_heap
 from cluster.lean_arrow import spare_pandas
 from cluster.settings import Settings, VenueSettings
 from cluster.snapshots import SnapshotStore
@@ -46,6 +47,7 @@ class StadiumPorts:
     def of(settings: dict[str, Any]) -> "StadiumPorts":
         """The real ones. Raises ConfigError."""
         spare_pandas()
+        keep_heap()
         tree = Settings.from_dict(settings)
         log = open_log(tree.log.url, tree.log.segment_bytes)
         store = SnapshotStore(open_storage(str(Path(tree.data_dir) / "state")))

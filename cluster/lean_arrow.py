@@ -17,7 +17,7 @@ def spare_pandas() -> None:
     `import pandas` itself goes on to work. Elsewhere, and where pandas is there already, nothing is
     done: whoever shares the process may convert. Harmless twice.
     """
-    if "pandas" not in sys.modules and _in_actor():
+    if "pandas" not in sys.modules and in_actor():
         hide_pandas()
 
 
@@ -39,7 +39,8 @@ class _Absent(MetaPathFinder):
             raise ModuleNotFoundError(f"{fullname} is kept out of this process", name=fullname)
 
 
-def _in_actor() -> bool:
+def in_actor() -> bool:
+    """Whether this process was started by Ray for an actor."""
     ray = sys.modules.get("ray")
     if ray is None or not ray.is_initialized():
         return False
