@@ -15,6 +15,8 @@ TEMPORARY_PREFIX: Final = ".new-"
 
 def make_private_folder(path: Path) -> None:
     """The folder and its missing parents, mode 0700, durable. Raises OSError."""
+    if path.is_dir():
+        return
     missing = [folder for folder in (path, *path.parents) if not folder.exists()]
     for folder in reversed(missing):
         with suppress(FileExistsError):
@@ -35,7 +37,7 @@ def write_private(path: Path, parts: Iterable[bytes | memoryview], replace: bool
     Raises OSError; the old content then stands.
     """
     make_private_folder(path.parent)
-    temporary = temporary_beside(path)
+    temporary, moved = temporary_beside(path), False
     try:
         with os.fdopen(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as f:
             f.writelines(parts)
@@ -43,14 +45,16 @@ def write_private(path: Path, parts: Iterable[bytes | memoryview], replace: bool
             os.fsync(f.fileno())
         if replace:
             os.replace(temporary, path)
+            moved = True
         else:
             try:
                 os.link(temporary, path)
             except FileExistsError:
                 return False
     finally:
-        with suppress(FileNotFoundError):
-            temporary.unlink()
+        if not moved:
+            with suppress(FileNotFoundError):
+                temporary.unlink()
     sync_folder(path.parent)
     return True
 

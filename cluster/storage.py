@@ -92,22 +92,16 @@ class LocalStorage:
                 return None
 
     def sizes(self, prefix: str = "") -> dict[str, int]:
-        top = self._root if not prefix else self._path(prefix.rstrip("/"))
         found: dict[str, int] = {}
         with _as_storage_error(prefix):
-            for folder, _, files in os.walk(top, onerror=_unless_gone):
-                for file in files:
-                    path = Path(folder, file)
-                    with suppress(FileNotFoundError):
-                        status = path.stat()
-                        if not file.startswith(TEMPORARY_PREFIX):
-                            found[path.relative_to(self._root).as_posix()] = status.st_size
-                        elif time.time() - status.st_mtime > _STALE_TEMPORARY_S:
-                            path.unlink()
+            for name, entry in self._files(prefix):
+                with suppress(FileNotFoundError):
+                    found[name] = entry.stat().st_size
         return found
 
     def list(self, prefix: str = "") -> list[str]:
-        return sorted(self.sizes(prefix))
+        with _as_storage_error(prefix):
+            return sorted(name for name, _ in self._files(prefix))
 
     def delete(self, name: str) -> None:
         with _as_storage_error(name), suppress(FileNotFoundError, NotADirectoryError):
@@ -115,6 +109,26 @@ class LocalStorage:
 
     def arrow(self) -> tuple[pafs.FileSystem, str]:
         return pafs.LocalFileSystem(), str(self._root)
+
+    def _files(self, prefix: str) -> Iterator[tuple[str, "os.DirEntry[str]"]]:
+        """Every file under the folder `prefix` by its name; what a crash has left half is removed
+        once it is old."""
+        waiting = ["/".join(_parts(prefix.rstrip("/"))) if prefix else ""]
+        while waiting:
+            folder = waiting.pop()
+            try:
+                entries = list(os.scandir(os.path.join(self._root, folder)))
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+            for entry in entries:
+                name = f"{folder}/{entry.name}" if folder else entry.name
+                if entry.is_dir():
+                    if not entry.is_symlink():
+                        waiting.append(name)
+                elif entry.name.startswith(TEMPORARY_PREFIX):
+                    _remove_if_stale(entry)
+                else:
+                    yield name, entry
 
     def _path(self, name: str) -> Path:
         return self._root.joinpath(*_parts(name))
@@ -209,9 +223,10 @@ def _parts(name: str) -> list[str]:
     return parts
 
 
-def _unless_gone(error: OSError) -> None:
-    if not isinstance(error, FileNotFoundError | NotADirectoryError):
-        raise error
+def _remove_if_stale(entry: "os.DirEntry[str]") -> None:
+    with suppress(FileNotFoundError):
+        if time.time() - entry.stat().st_mtime > _STALE_TEMPORARY_S:
+            os.unlink(entry.path)
 
 
 @contextmanager
