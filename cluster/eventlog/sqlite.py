@@ -21,8 +21,8 @@ import threading
 import time
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -56,6 +56,9 @@ SEGMENT_BYTES: Final = 64 << 20
 _MAX_ROTATIONS: Final = 256
 _MAX_TOPICS_CACHED: Final = 1024
 _TROUBLE = (sqlite3.Error, DamageError, OSError, OverflowError, UnicodeError, struct.error)
+
+Change = Callable[[Mapping[str, int]], Plan]
+"""What a call makes of the state that it asked for, within the transaction."""
 
 _INHERITED: Final[list[object]] = []
 
@@ -107,22 +110,22 @@ class SqliteLog:
     def fence(self, topic: str, stream: str, epoch: int = 0) -> int:
         """See `EventLog.fence`."""
 
-        def change(connection: sqlite3.Connection) -> Plan:
-            return plan_fence(read_state(connection, [epoch_key(stream)]), stream, epoch)
+        def change(state: Mapping[str, int]) -> Plan:
+            return plan_fence(state, stream, epoch)
 
-        return self._write(topic, change).answer[0]
+        return self._write(topic, [epoch_key(stream)], change).answer[0]
 
     def append(self, topic: str, records: Sequence[Record], epoch: int) -> list[int]:
         """See `EventLog.append`. All records of a call share one transaction and one fsync."""
         if not records:
             return []
         streams = {record.stream for record in records}
-        keys = ["end", "bytes", *map(epoch_key, streams), *map(seq_key, streams)]
+        keys = ["end", *map(epoch_key, streams), *map(seq_key, streams)]
 
-        def change(connection: sqlite3.Connection) -> Plan:
-            return plan_append(read_state(connection, keys), records, epoch, self._clock())
+        def change(state: Mapping[str, int]) -> Plan:
+            return plan_append(state, records, epoch, self._clock())
 
-        return self._write(topic, change).answer
+        return self._write(topic, keys, change).answer
 
     def read(
         self, topic: str, offset: int, max_records: int = 256, max_bytes: int = 8 << 20
@@ -131,7 +134,7 @@ class SqliteLog:
         limits = Limits(max(1, max_records), max_bytes)
         for last_try in (False, True):
             try:
-                with _as_log_error(topic):
+                with _AsLogError(topic):
                     return self._read(topic, offset, limits)
             except LogError as error:
                 # A segment may be trimmed between listing and opening it: look once more.
@@ -142,7 +145,7 @@ class SqliteLog:
 
     def last_seq(self, topic: str, stream: str) -> int:
         """See `EventLog.last_seq`."""
-        with _as_log_error(topic):
+        with _AsLogError(topic):
             segments = self._folder(topic).segments()
             if not segments:
                 return -1
@@ -151,7 +154,7 @@ class SqliteLog:
 
     def commit(self, topic: str, group: str, offset: int) -> None:
         """See `EventLog.commit`. OffsetError beyond the end of the topic."""
-        with _as_log_error(topic):
+        with _AsLogError(topic):
             end = self._end(topic)
             if not 0 <= offset <= end:
                 raise OffsetError(topic, offset, 0, end)
@@ -160,14 +163,14 @@ class SqliteLog:
 
     def cursor(self, topic: str, group: str) -> int:
         """See `EventLog.cursor`. A cursor below the begin is returned as it was committed."""
-        with _as_log_error(topic):
+        with _AsLogError(topic):
             found = self._mine().control.cursor(self._folder(topic), group)
             return self._begin(topic) if found is None else found
 
     def trim(self, topic: str, before: int) -> int:
         """See `EventLog.trim`. The newest segment always stays."""
         folder = self._folder(topic)
-        with _as_log_error(topic), self._writing(topic):
+        with _AsLogError(topic), self._writing(topic):
             for segment in folder.segments()[:-1]:
                 if segment.end is None or segment.end > before:
                     break
@@ -178,7 +181,7 @@ class SqliteLog:
     def describe(self, topic: str) -> TopicInfo:
         """See `EventLog.describe`. `damaged` is what any reader has met so far."""
         folder = self._folder(topic)
-        with _as_log_error(topic):
+        with _AsLogError(topic):
             segments = folder.segments()
             if not segments:
                 return TopicInfo(topic, 0, 0, 0, 0)
@@ -198,7 +201,7 @@ class SqliteLog:
 
     def topics(self) -> list[str]:
         """See `EventLog.topics`."""
-        with _as_log_error("topics"):
+        with _AsLogError("topics"):
             return self._mine().topics.topics()
 
     def close(self) -> None:
@@ -207,24 +210,24 @@ class SqliteLog:
 
     # ------------------------------------------------------------------ writing
 
-    def _write(self, topic: str, change: Callable[[sqlite3.Connection], Plan]) -> Plan:
-        with _as_log_error(topic), self._writing(topic):
+    def _write(self, topic: str, keys: Iterable[str], change: Change) -> Plan:
+        """Carry out the change that follows from the state values of `keys`."""
+        asked = ["bytes", "sealed", *keys]
+        with _AsLogError(topic), self._writing(topic):
             for _ in range(_MAX_ROTATIONS):
                 newest = self._newest(topic)
-                plan = self._transact(newest.path, change)
+                plan = self._transact(newest.path, asked, change)
                 if plan is not None:
                     return plan
                 self._rotate(topic, newest)
         raise LogError(f"{topic}: the newest segment stays sealed")
 
-    def _transact(
-        self, path: Path, change: Callable[[sqlite3.Connection], Plan]
-    ) -> Plan | None:
+    def _transact(self, path: Path, asked: Sequence[str], change: Change) -> Plan | None:
         """Carry out a change in one transaction; None when the segment is full and now sealed."""
         refusal: FencedError
         with self._mine().pool.lease(path, "write") as connection:
             connection.execute("BEGIN IMMEDIATE")
-            state = read_state(connection, ["bytes", "sealed"])
+            state = read_state(connection, asked)
             if "sealed" in state:
                 connection.execute("ROLLBACK")
                 return None
@@ -233,7 +236,7 @@ class SqliteLog:
                 connection.execute("COMMIT")
                 return None
             try:
-                plan = change(connection)
+                plan = change(state)
             except FencedError as error:
                 connection.execute("ROLLBACK")
                 refusal = error
@@ -246,9 +249,11 @@ class SqliteLog:
 
     def _newest(self, topic: str) -> Segment:
         folder = self._folder(topic)
-        if not folder.segments():
+        segments = folder.segments()
+        if not segments:
             self._add_segment(folder, {"end": 0, "bytes": 0})
-        return folder.segments()[-1]
+            segments = folder.segments()
+        return segments[-1]
 
     def _rotate(self, topic: str, sealed: Segment) -> None:
         """Give a sealed newest segment its successor, unless another writer has done so."""
@@ -276,15 +281,16 @@ class SqliteLog:
 
         folder.add_database(segment_name(state["end"]), build)
 
-    @contextmanager
-    def _writing(self, topic: str) -> Iterator[None]:
-        # Threads of one process queue here, where waiting is cheap, and not in SQLite's back-off.
+    def _writing(self, topic: str) -> threading.Lock:
+        """To be held while a topic is written to: threads of one process queue there, where waiting
+        is cheap, and not in SQLite's back-off."""
         local = self._mine()
         local.lock.enter(create=True)
-        with local.guard:
-            lock = local.locks.setdefault(topic, threading.Lock())
-        with lock:
-            yield
+        lock = local.locks.get(topic)
+        if lock is None:
+            with local.guard:
+                lock = local.locks.setdefault(topic, threading.Lock())
+        return lock
 
     # ------------------------------------------------------------------ reading
 
@@ -334,17 +340,25 @@ class SqliteLog:
             _INHERITED.append(self._local)
             self._local = _Local(self._root)
         if not self._local.lock.held:
-            with _as_log_error("lock"):
+            with _AsLogError("lock"):
                 self._local.lock.enter()
         return self._local
 
 
-@contextmanager
-def _as_log_error(what: str) -> Iterator[None]:
-    try:
-        yield
-    except _TROUBLE as error:
-        raise LogError(f"{what}: {error or type(error).__name__}") from error
+class _AsLogError:
+    """Tells what goes wrong in a block as LogError. A class, since every call passes through it."""
+
+    __slots__ = ("_what",)
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, _TROUBLE):
+            raise LogError(f"{self._what}: {error or type(error).__name__}") from error
 
 
 def _cannot_open(error: LogError) -> bool:

@@ -9,8 +9,8 @@ import sqlite3
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -47,17 +47,9 @@ class ConnectionPool:
         self._count = 0
         self._generation = 0
 
-    @contextmanager
-    def lease(self, path: Path, role: str) -> Iterator[sqlite3.Connection]:
-        """A connection for this block only; thrown away if the block raises."""
-        key = (str(path), role)
-        connection, generation = self._take(key)
-        try:
-            yield connection
-        except BaseException:
-            _close([connection])
-            raise
-        self._give_back(key, connection, generation)
+    def lease(self, path: Path, role: str) -> "Lease":
+        """A connection for a `with` block only; thrown away if the block raises."""
+        return Lease(self, (str(path), role))
 
     def forget(self, path: Path) -> None:
         """Close the idle connections of a file."""
@@ -79,7 +71,7 @@ class ConnectionPool:
             self._generation += 1
         _close(closing)
 
-    def _take(self, key: Key) -> tuple[sqlite3.Connection, int]:
+    def take(self, key: Key) -> tuple[sqlite3.Connection, int]:
         with self._lock:
             generation = self._generation
             kept = self._idle.get(key)
@@ -91,23 +83,24 @@ class ConnectionPool:
                 return connection, generation
         return open_database(Path(key[0]), key[1]), generation
 
-    def _give_back(self, key: Key, connection: sqlite3.Connection, generation: int) -> None:
+    def give_back(self, key: Key, connection: sqlite3.Connection, generation: int) -> None:
         closing: list[sqlite3.Connection] = []
+        now_s = self._clock_s()
         with self._lock:
             if generation != self._generation:
                 closing.append(connection)
             else:
                 self._idle.setdefault(key, []).append(connection)
                 self._idle.move_to_end(key)
-                self._used_s[key] = self._clock_s()
+                self._used_s[key] = now_s
                 self._count += 1
-            closing += self._surplus()
+            closing += self._surplus(now_s)
         _close(closing)
 
-    def _surplus(self) -> list[sqlite3.Connection]:
+    def _surplus(self, now_s: float) -> list[sqlite3.Connection]:
         """Take out what is too much or has not been asked for, the longest unused first."""
         closing: list[sqlite3.Connection] = []
-        since_s = self._clock_s() - IDLE_S
+        since_s = now_s - IDLE_S
         while self._idle:
             oldest, kept = next(iter(self._idle.items()))
             if self._count <= self._max_idle and self._used_s[oldest] >= since_s:
@@ -117,6 +110,25 @@ class ConnectionPool:
             if not kept:
                 del self._idle[oldest], self._used_s[oldest]
         return closing
+
+
+class Lease:
+    """What `ConnectionPool.lease` gives. A class, since every append passes through one."""
+
+    __slots__ = ("_connection", "_generation", "_key", "_pool")
+
+    def __init__(self, pool: ConnectionPool, key: Key) -> None:
+        self._pool, self._key = pool, key
+
+    def __enter__(self) -> sqlite3.Connection:
+        self._connection, self._generation = self._pool.take(self._key)
+        return self._connection
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        if kind is None:
+            self._pool.give_back(self._key, self._connection, self._generation)
+        else:
+            _close([self._connection])
 
 
 def idle_bound() -> int:

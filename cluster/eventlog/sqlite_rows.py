@@ -12,6 +12,7 @@ import sqlite3
 import struct
 import zlib
 from collections.abc import Iterable, Mapping
+from functools import cache
 from typing import Final
 
 from cluster.eventlog.port import Record, StoredRecord
@@ -108,6 +109,12 @@ def read_end(connection: sqlite3.Connection) -> int:
     return _checked(row)[1]
 
 
+@cache
+def _state_of(count: int) -> str:
+    """The query for so many keys, of which there are at most `_MAX_KEYS_BY_NAME`."""
+    return f"{_STATE} WHERE key IN ({','.join('?' * count)})"
+
+
 def read_state(
     connection: sqlite3.Connection, keys: Iterable[str] | None = None
 ) -> dict[str, int]:
@@ -116,9 +123,8 @@ def read_state(
     if wanted is None or len(wanted) > _MAX_KEYS_BY_NAME:
         rows = connection.execute(_STATE).fetchall()
     else:
-        marks = ",".join("?" * len(wanted))
-        rows = connection.execute(f"{_STATE} WHERE key IN ({marks})", wanted).fetchall()
-    return dict(_checked(row) for row in rows)
+        rows = connection.execute(_state_of(len(wanted)), wanted).fetchall()
+    return dict(map(_checked, rows))
 
 
 def write_state(connection: sqlite3.Connection, values: Mapping[str, int]) -> None:

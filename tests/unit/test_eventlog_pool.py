@@ -72,3 +72,16 @@ def test_a_round_over_the_topics_of_fifty_venues_opens_each_file_once(tmp_path: 
     first = [use(pool, path) for path in paths]
     assert [use(pool, path) for path in paths] == first
     pool.close()
+
+
+def test_a_connection_comes_back_unless_its_block_has_failed(files: list[Path]) -> None:
+    pool = ConnectionPool()
+    kept = use(pool, files[0])
+    with pytest.raises(sqlite3.OperationalError), pool.lease(files[0], "read") as connection:
+        connection.execute("SELECT nothing")
+    assert closed(kept)
+    with pool.lease(files[0], "read") as first, pool.lease(files[0], "read") as second:
+        assert first is not second
+        pool.close()
+    assert closed(first)
+    assert closed(second)
