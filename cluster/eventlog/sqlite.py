@@ -39,7 +39,7 @@ from cluster.eventlog.sqlite_plan import (
     seq_key,
     successor_state,
 )
-from cluster.eventlog.sqlite_pool import ConnectionPool, create_database
+from cluster.eventlog.sqlite_pool import PAGE_BYTES, ConnectionPool, create_database
 from cluster.eventlog.sqlite_reader import Limits, SegmentReader
 from cluster.eventlog.sqlite_rows import (
     INSERT,
@@ -271,7 +271,7 @@ class SqliteLog:
 
     def _add_segment(self, folder: TopicFolder, state: dict[str, int]) -> None:
         def build(path: Path) -> None:
-            connection = create_database(path, RECORDS_SCRIPT + STATE_SCRIPT)
+            connection = create_database(path, RECORDS_SCRIPT + STATE_SCRIPT, PAGE_BYTES)
             try:
                 connection.execute("BEGIN")
                 write_state(connection, state)

@@ -12,7 +12,7 @@ import threading
 from pathlib import Path
 from typing import Final
 
-from cluster.eventlog.sqlite_wal import mend
+from cluster.eventlog.sqlite_wal import DATABASE_HEAD_BYTES, mend
 from cluster.private_files import make_private_folder, write_private
 
 LOCK: Final = "lock"
@@ -77,7 +77,7 @@ def mend_file(path: Path) -> None:
     except FileNotFoundError:
         # Whoever looked into the database with another program has closed it: all is in its file.
         return
-    mended = mend(content)
+    mended = mend(content, _head_of(path.with_name(path.name.removesuffix("-wal"))))
     if mended is None:
         return
     write_private(path.with_name(path.name + DAMAGED), [content], replace=True)
@@ -86,3 +86,11 @@ def mend_file(path: Path) -> None:
         "%s/%s was damaged: %d places corrected, %d pages are under check of their records",
         path.parent.name, path.name, mended.corrected, mended.broken,
     )
+
+
+def _head_of(database: Path) -> bytes:
+    try:
+        with database.open("rb") as file:
+            return file.read(DATABASE_HEAD_BYTES)
+    except FileNotFoundError:
+        return b""

@@ -16,7 +16,10 @@ from typing import Final
 
 BUSY_TIMEOUT_S: Final = 10.0
 CHECKPOINT_BYTES: Final = 4 << 20
-PAGE_BYTES: Final = 4096
+PAGE_BYTES: Final = 16 << 10
+CONTROL_PAGE_BYTES: Final = 4 << 10
+"""Of new databases. Each page of a record costs two writes, so segments have large ones; a commit
+of a cursor writes one page for one short row. A database keeps the size that it was made with."""
 LEAST_IDLE: Final = 48
 MOST_IDLE: Final = 1024
 FILES_AN_IDLE: Final = 8
@@ -156,7 +159,8 @@ def open_database(path: Path, role: str) -> sqlite3.Connection:
         connection.execute("PRAGMA mmap_size=0")
         if writes:
             connection.execute("PRAGMA synchronous=FULL")
-            connection.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_BYTES // PAGE_BYTES}")
+            (page_bytes,) = connection.execute("PRAGMA page_size").fetchone()
+            connection.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_BYTES // page_bytes}")
             connection.execute(f"PRAGMA journal_size_limit={CHECKPOINT_BYTES}")
         else:
             connection.execute("PRAGMA query_only=1")
@@ -170,7 +174,7 @@ def open_database(path: Path, role: str) -> sqlite3.Connection:
     return connection
 
 
-def create_database(path: Path, script: str) -> sqlite3.Connection:
+def create_database(path: Path, script: str, page_bytes: int) -> sqlite3.Connection:
     """A new database in WAL mode, file mode 0600, with `script` run; the caller closes it.
 
     The file is made before SQLite sees it, since SQLite gives its -wal and -shm the mode of the
@@ -180,7 +184,7 @@ def create_database(path: Path, script: str) -> sqlite3.Connection:
     connection = sqlite3.connect(path, isolation_level=None, timeout=BUSY_TIMEOUT_S)
     try:
         connection.text_factory = bytes
-        connection.execute(f"PRAGMA page_size={PAGE_BYTES}")
+        connection.execute(f"PRAGMA page_size={page_bytes}")
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
         connection.executescript(script)

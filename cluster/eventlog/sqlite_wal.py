@@ -11,18 +11,19 @@ Owns bytes only: who may mend, and when, is `sqlite_lock`.
 
 import struct
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
 
-PAGE_BYTES: Final = 4096
 HEAD_BYTES: Final = 32
 FRAME_HEAD_BYTES: Final = 24
-FRAME_BYTES: Final = FRAME_HEAD_BYTES + PAGE_BYTES
+PAGE_SIZES: Final = tuple(1 << n for n in range(9, 17))
+DATABASE_HEAD_BYTES: Final = 100
+_DEFAULT_PAGE_BYTES: Final = 4096  # SQLite's own, where nothing tells
 _MAGIC: Final = 0x377F0682  # checksums over little-endian words, as x86 and ARM write them
 _FORMAT: Final = 3_007_000
 _MASK: Final = 0xFFFFFFFF
-_PAIRS: Final = (8 + PAGE_BYTES) // 8
 
 Sum = tuple[int, int]
 
@@ -36,11 +37,17 @@ class Mended:
     broken: int
 
 
-def mend(content: bytes) -> Mended | None:
-    """The mended WAL; None when there is nothing to mend: it is whole, empty, or only torn."""
-    if len(content) < HEAD_BYTES + FRAME_BYTES:
+def mend(content: bytes, database: bytes = b"") -> Mended | None:
+    """The mended WAL; None when there is nothing to mend: it is whole, empty, or only torn.
+
+    database: the first `DATABASE_HEAD_BYTES` of its database, which say how large the pages are
+    where the header of the WAL no longer does.
+    """
+    if len(content) < HEAD_BYTES + FRAME_HEAD_BYTES + PAGE_SIZES[0]:
         return None
-    frames, corrected = _frames_of(content)
+    frames, corrected = _frames_of(content, database)
+    if not frames.total:
+        return None
     corrected += frames.verify()
     end = frames.end()
     broken = {k for k in frames.broken if k < end}
@@ -49,7 +56,7 @@ def mend(content: bytes) -> Mended | None:
     return Mended(frames.head + frames.sealed(end), corrected, len(broken))
 
 
-def _frames_of(content: bytes) -> tuple["_Frames", int]:
+def _frames_of(content: bytes, database: bytes) -> tuple["_Frames", int]:
     """The frames under the header that they were written under, and whether that was put right."""
     head = bytearray(content[:HEAD_BYTES])
     if _head_holds(head):
@@ -61,13 +68,30 @@ def _frames_of(content: bytes) -> tuple["_Frames", int]:
         head[bit >> 3] ^= 1 << (bit & 7)
     # More than a bit: every field but the count of checkpoints is known, and that one is free.
     salts = content[HEAD_BYTES + 8 : HEAD_BYTES + 16]
-    made = struct.pack(">4I", _MAGIC, _FORMAT, PAGE_BYTES, 0) + salts
+    page_bytes = _page_bytes_of(content, database)
+    made = struct.pack(">4I", _MAGIC, _FORMAT, page_bytes, 0) + salts
     return _Frames(content, made + struct.pack(">2I", *_checksum(made, (0, 0)))), 1
+
+
+def _page_bytes_of(content: bytes, database: bytes) -> int:
+    """The page size of a WAL whose header is lost: its database's, and where that is lost too, the
+    one at which a second frame has the salts of the first."""
+    if len(database) >= 18:
+        (said,) = struct.unpack_from(">H", database, 16)
+        page_bytes = 1 << 16 if said == 1 else int(said)
+        if page_bytes in PAGE_SIZES:  # no flipped bit makes one of them of another
+            return page_bytes
+    salts = content[HEAD_BYTES + 8 : HEAD_BYTES + 16]
+    for page_bytes in PAGE_SIZES:
+        at = HEAD_BYTES + FRAME_HEAD_BYTES + page_bytes + 8
+        if any(salts) and content[at : at + 8] == salts:
+            return page_bytes
+    return _DEFAULT_PAGE_BYTES
 
 
 def _head_holds(head: bytearray) -> bool:
     magic, form, page = struct.unpack_from(">3I", head)
-    known = (magic, form, page) == (_MAGIC, _FORMAT, PAGE_BYTES)
+    known = (magic, form) == (_MAGIC, _FORMAT) and page in PAGE_SIZES
     return known and _checksum(bytes(head[:24]), (0, 0)) == struct.unpack_from(">2I", head, 24)
 
 
@@ -80,25 +104,31 @@ def _checksum(data: bytes, seed: Sum) -> Sum:
     return s0, s1
 
 
-def _weights() -> tuple[np.ndarray, tuple[int, int, int, int]]:
-    """(words x 2) what a word of a frame adds to its checksum; and what becomes of the seed."""
+@lru_cache(len(PAGE_SIZES))
+def _weights(page_bytes: int) -> tuple[np.ndarray, tuple[int, int, int, int]]:
+    """(2 x words) what a word of a frame adds to its checksum; and what becomes of the seed."""
+    pairs = (8 + page_bytes) // 8
     # s' = M s + B x for each pair of words, with M = [[1, 1], [1, 2]] and B = [[1, 0], [1, 1]].
     a, b, c, d = 1, 0, 0, 1
-    weights = np.empty((2 * _PAIRS, 2), np.uint32)
-    for pair in range(_PAIRS - 1, -1, -1):
-        weights[2 * pair] = (a + b) & _MASK, (c + d) & _MASK
-        weights[2 * pair + 1] = b, d
+    weights = np.empty((2, 2 * pairs), np.uint32)
+    for pair in range(pairs - 1, -1, -1):
+        weights[:, 2 * pair] = (a + b) & _MASK, (c + d) & _MASK
+        weights[:, 2 * pair + 1] = b, d
         a, b, c, d = (a + b) & _MASK, (a + 2 * b) & _MASK, (c + d) & _MASK, (c + 2 * d) & _MASK
+    weights.setflags(write=False)
     return weights, (a, b, c, d)
 
 
 class _Frames:
-    """The frames of the newest generation: those with the header's salts, and one that may be."""
+    """The frames of the newest generation: those with the header's salts, and one that may be.
+    `total` counts those of older ones, too."""
 
     def __init__(self, content: bytes, head: bytes) -> None:
-        count = (len(content) - HEAD_BYTES) // FRAME_BYTES
-        rows = np.frombuffer(content, np.uint8, count * FRAME_BYTES, HEAD_BYTES)
-        rows = rows.reshape(count, FRAME_BYTES)
+        (page_bytes,) = struct.unpack_from(">I", head, 8)
+        frame_bytes = FRAME_HEAD_BYTES + page_bytes
+        self.total = (len(content) - HEAD_BYTES) // frame_bytes
+        rows = np.frombuffer(content, np.uint8, self.total * frame_bytes, HEAD_BYTES)
+        rows = rows.reshape(self.total, frame_bytes)
         self.head = head
         self._seed: Sum = struct.unpack_from(">2I", head, 24)
         self._salts = np.frombuffer(head, np.uint8, 8, 16)
@@ -106,14 +136,15 @@ class _Frames:
         newest = np.flatnonzero(self._salted)
         self._count = int(newest[-1]) + 1 if len(newest) else 0
         self._rows = rows[: self._count + 1].copy()
-        self._weights, self._matrix = _weights()
+        self._weights, self._matrix = _weights(page_bytes)
         self._parts = self._parts_of(self._rows)
         self.broken: set[int] = set()
         self._torn: set[int] = set()
 
     def first_holds(self) -> bool:
         """Whether the first frame follows upon the header."""
-        return bool(self._salted[0]) and self._after(self._seed, 0) == self._stored(0)
+        salted = self.total > 0 and bool(self._salted[0])
+        return salted and self._after(self._seed, 0) == self._stored(0)
 
     def verify(self) -> int:
         """Put right what can be; how often that was done. What cannot be is `broken`."""
@@ -165,9 +196,9 @@ class _Frames:
         delta = np.array(stored, np.uint32) - np.array(expected, np.uint32)
         found: list[tuple[int, int]] = []
         for bit in range(32):
-            step = self._weights << np.uint32(bit)
-            for set_now, moved in ((False, step), (True, np.negative(step))):
-                for word in np.flatnonzero((moved == delta).all(axis=1)).tolist():
+            step0, step1 = self._weights << np.uint32(bit)
+            for set_now, (moved0, moved1) in ((False, delta), (True, np.negative(delta))):
+                for word in np.flatnonzero((step0 == moved0) & (step1 == moved1)).tolist():
                     at = 4 * word if word < 2 else FRAME_HEAD_BYTES + 4 * (word - 2)
                     byte, mask = at + bit // 8, 1 << (bit % 8)
                     if bool(self._rows[k, byte] & mask) == set_now:
@@ -214,5 +245,5 @@ class _Frames:
     def _parts_of(self, rows: np.ndarray) -> np.ndarray:
         """(frames x 2) what a frame's own words add to its checksum."""
         summed = np.concatenate((rows[:, :8], rows[:, FRAME_HEAD_BYTES:]), axis=1)
-        parts: np.ndarray = np.ascontiguousarray(summed).view("<u4") @ self._weights
+        parts: np.ndarray = np.ascontiguousarray(summed).view("<u4") @ self._weights.T
         return parts

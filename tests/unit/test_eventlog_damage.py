@@ -9,6 +9,7 @@ import pytest
 
 from cluster.eventlog.port import Record
 from cluster.eventlog.sqlite import SqliteLog
+from cluster.eventlog.sqlite_pool import PAGE_BYTES
 from models.errors import LogError
 from tests.e2e.faults_record import note
 from tests.unit.eventlog_conformance import TOPIC, fill, read_all, record
@@ -94,12 +95,14 @@ def test_a_flipped_bit_in_the_newest_segment_never_gives_a_wrong_record(
             skipped += bool(check(root))
         except LogError:
             # Its header is gone, and with it where the log ends: refused, not guessed.
-            assert place < 4096
+            assert place < PAGE_BYTES
         shutil.rmtree(root)
     assert skipped > 5
 
 
-@pytest.mark.parametrize("keep", [0, 1, 99, 4096, 5000, 0.3, 0.5, 0.9, 0.999])
+@pytest.mark.parametrize("keep", [
+    0, 1, 99, 4096, 5000, PAGE_BYTES, PAGE_BYTES + 904, 0.3, 0.5, 0.9, 0.999,
+])
 def test_a_truncated_segment_loses_only_its_own_records(whole: Path, keep: float) -> None:
     victim = segments(whole)[1]
     content = victim.read_bytes()

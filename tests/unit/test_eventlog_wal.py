@@ -1,7 +1,8 @@
 """A write-ahead log that is damaged while nobody has it open: what a crash leaves, and then decay.
 
 The log of a killed process is hit at every offset: what comes back is what was written, what does
-not is told with its exact range, and only a torn last write may vanish unheard.
+not is told with its exact range, and only a torn last write may vanish unheard. All of it with the
+pages that new segments have, and with those of segments that were made before (4 KiB).
 """
 
 import gc
@@ -15,13 +16,22 @@ from pathlib import Path
 
 import pytest
 
+from cluster.eventlog import sqlite
 from cluster.eventlog.sqlite import SqliteLog
 from cluster.eventlog.sqlite_lock import DAMAGED, mend_file
-from cluster.eventlog.sqlite_wal import FRAME_BYTES, FRAME_HEAD_BYTES, HEAD_BYTES, mend
+from cluster.eventlog.sqlite_pool import PAGE_BYTES
+from cluster.eventlog.sqlite_wal import (
+    DATABASE_HEAD_BYTES,
+    FRAME_HEAD_BYTES,
+    HEAD_BYTES,
+    PAGE_SIZES,
+    mend,
+)
 from tests.e2e.faults_record import note
 from tests.unit.eventlog_conformance import TOPIC, record
 
 RECORDS, RECORD_BYTES = 8, 300
+OLD_PAGE_BYTES = 4096
 
 
 def killed_after_writing(root: Path, count: int = RECORDS) -> Path:
@@ -37,11 +47,18 @@ def killed_after_writing(root: Path, count: int = RECORDS) -> Path:
     return wal
 
 
-@pytest.fixture(scope="module")
-def left(tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture(scope="module", params=[PAGE_BYTES, OLD_PAGE_BYTES])
+def left(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("left") / "log"
-    killed_after_writing(root)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sqlite, "PAGE_BYTES", request.param)
+        wal = killed_after_writing(root)
+    assert page_bytes_of(wal.read_bytes()) == request.param
     return root
+
+
+def page_bytes_of(content: bytes) -> int:
+    return int.from_bytes(content[8:12], "big")
 
 
 def content_of(root: Path) -> bytes:
@@ -99,6 +116,60 @@ def test_a_bit_of_the_header_is_put_right(left: Path, place: int) -> None:
     assert mended.content[:12] == content[:12]
 
 
+def without_head(content: bytes) -> bytes:
+    return bytes(HEAD_BYTES) + content[HEAD_BYTES:]
+
+
+def database_head(root: Path) -> bytes:
+    (database,) = root.glob("*/seg-*.db")
+    return database.read_bytes()[:DATABASE_HEAD_BYTES]
+
+
+def test_a_lost_header_is_made_anew_and_costs_no_record(
+    left: Path, hit: Callable[[bytes], Path]
+) -> None:
+    root = hit(without_head(content_of(left)))
+    assert check(root) == (set(range(RECORDS)), set(), RECORDS)
+    log = SqliteLog(root)
+    assert log.append(TOPIC, [record(RECORDS, size=RECORD_BYTES)], 0) == [RECORDS]
+    log.close()
+
+
+def test_the_page_size_of_a_lost_header_is_that_of_the_database(left: Path) -> None:
+    # The second frame's salts are wrong, too, so that the frames alone do not tell.
+    content, head = content_of(left), database_head(left)
+    page_bytes = page_bytes_of(content)
+    second = HEAD_BYTES + FRAME_HEAD_BYTES + page_bytes
+    mended = mend(without_head(flipped(content, second + 8, 3)), head)
+    assert mended is not None
+    assert page_bytes_of(mended.content) == page_bytes
+    assert len(mended.content) == len(content)
+    for other in set(PAGE_SIZES) - {page_bytes}:
+        said = (1 if other == 1 << 16 else other).to_bytes(2, "big")
+        wrong = mend(without_head(content), head[:16] + said + head[18:])
+        assert wrong is None or page_bytes_of(wrong.content) == other
+
+
+@pytest.mark.parametrize("place", range(16, 18))
+@pytest.mark.parametrize("bit", range(8))
+def test_frames_tell_their_size_where_both_headers_are_lost(
+    left: Path, place: int, bit: int
+) -> None:
+    content = content_of(left)
+    for head in (b"", bytes(DATABASE_HEAD_BYTES), flipped(database_head(left), place, bit)):
+        mended = mend(without_head(content), head)
+        assert mended is not None
+        assert page_bytes_of(mended.content) == page_bytes_of(content)
+        assert len(mended.content) == len(content)
+
+
+@pytest.mark.parametrize("size", [HEAD_BYTES, HEAD_BYTES + 100, HEAD_BYTES + 1024])
+def test_a_wal_without_a_whole_frame_is_nothing_to_mend(left: Path, size: int) -> None:
+    content = content_of(left)[:size]
+    for bad in (content, flipped(content, 9, 4), without_head(content)):
+        assert mend(bad, database_head(left)) is None
+
+
 def test_a_bit_of_a_page_is_put_right_where_only_one_explains_the_checksum(left: Path) -> None:
     content, rng = content_of(left), random.Random(4)
     places = range(HEAD_BYTES, len(content), 41)
@@ -145,10 +216,12 @@ def test_a_lost_sector_in_the_middle_costs_its_own_records_and_is_told(
     left: Path, hit: Callable[[bytes], Path]
 ) -> None:
     content = content_of(left)
-    frames = (len(content) - HEAD_BYTES) // FRAME_BYTES
+    frame_bytes = FRAME_HEAD_BYTES + page_bytes_of(content)
+    frames = (len(content) - HEAD_BYTES) // frame_bytes
     told = 0
     for frame in range(frames // 2):
-        at = HEAD_BYTES + frame * FRAME_BYTES + FRAME_HEAD_BYTES + 2048
+        # Pages fill from their end.
+        at = HEAD_BYTES + (frame + 1) * frame_bytes - 2048
         found, damaged, end = check(hit(content[:at] + bytes(512) + content[at + 512 :]))
         assert end == RECORDS
         assert len(found) + len(damaged) == RECORDS
