@@ -14,14 +14,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
+import numpy as np
+
 from cluster import names
 from cluster.eventlog.port import EventLog, Record
-from models.edge.effects import EdgeEffects, encode_health
+from models.edge.effects import HEALTH_FEATURES, DeviceHealthRows, EdgeEffects, encode_health
 from models.edge.standing import OrderAnswer, Outcome
 from models.errors import LogError
 from models.events.envelope import EVENT_TYPE, to_cloudevent
 from models.latency import LatencyHistogram
 from models.telemetry.decoded import Refusal
+from models.telemetry.ipc_columns import ColumnWriter
 from models.telemetry.ipc_write import StreamWriter
 from models.telemetry.quarantine import (
     REFUSALS_TYPE,
@@ -46,6 +49,8 @@ PATIENT: Final = "quarantine"
 """What nobody waits for: an append costs about as much as all that is done with a round's rows."""
 PATIENCE_NS: Final = 1_000_000_000
 MOST_PATIENT: Final = 16
+HEALTH_DTYPES: Final = (np.int32, np.int32, np.int64, *([np.float32] * len(HEALTH_FEATURES)))
+"""Columns of device health: device and kind by number, time, features."""
 
 
 def edge_stream(match_id: str) -> str:
@@ -93,6 +98,7 @@ class Journal:
         self._writer = StreamWriter(
             self.device_ids, [device.kind for device in roster.devices]
         )
+        self._health_writer: ColumnWriter | None = None
         self.stream = edge_stream(roster.match_id)
         self.order_stream = f"orders/{roster.venue_id}/{roster.match_id}"
         self.epoch = 0
@@ -187,7 +193,7 @@ class Journal:
             )
             counters.events += 1
         for rows in effects.health:
-            body = encode_health(rows, self.device_ids)
+            body = self._health(rows)
             seq = counters.health_seq
             self._put("health", Record(self.stream, seq, now_ns, body, HEALTH_TYPE))
             counters.health_seq += 1
@@ -273,6 +279,15 @@ class Journal:
         marked = replace(record, marks={**record.marks, "source": mark, "edge": sealed_ns})
         body = encode_record(marked, self.device_ids, self._writer)
         return Record(self.stream, record.seq, record.t_to_ns, body, TELEMETRY_TYPE)
+
+    def _health(self, rows: DeviceHealthRows) -> bytes:
+        """As `encode_health` writes it; once it has written some, its bytes are the mould."""
+        if self._health_writer is not None and len(rows):
+            return self._health_writer.write((rows.device, rows.kind, rows.t_ns, *rows.values))
+        body = encode_health(rows, self.device_ids)
+        if len(rows):
+            self._health_writer = ColumnWriter(body, HEALTH_DTYPES)
+        return body
 
     def _put(self, name: str, record: Record) -> None:
         self._staged.setdefault(name, []).append(record)
