@@ -5,9 +5,10 @@ checksum each, and the newest one also the writers' state: epochs, newest seq pe
 offset (`sqlite_rows`). So the fencing check, the idempotence check and the insert are one
 transaction on one file, and whatever a crash leaves is a prefix of acknowledged calls.
 
-Rotation: the newest segment is sealed in a transaction of its own, after which its state cannot
-change; its successor is built from that state aside, then linked into place. Any writer that meets
-a sealed newest segment does the same: a crash between the two steps heals at the next append.
+Rotation: the newest segment, when it is large enough or its records want other pages
+(`sqlite_pages`), is sealed in a transaction of its own, after which its state cannot change; its
+successor is built from that state aside, then linked into place. Any writer that meets a sealed
+newest segment does the same: a crash between the two steps heals at the next append.
 
 Damage: a record that does not verify is never returned; it is skipped, counted, logged and
 remembered in `control.db`, where consumer cursors live too. An object of this class may be pickled
@@ -30,16 +31,18 @@ from cluster.eventlog.port import Record, StoredRecord, TopicInfo
 from cluster.eventlog.sqlite_control import Control
 from cluster.eventlog.sqlite_folder import Segment, TopicFolder, TopicList, segment_name
 from cluster.eventlog.sqlite_lock import LogLock
+from cluster.eventlog.sqlite_pages import pages_of
 from cluster.eventlog.sqlite_plan import (
     Plan,
     epoch_key,
-    needed,
+    first_state,
+    is_full,
     plan_append,
     plan_fence,
     seq_key,
     successor_state,
 )
-from cluster.eventlog.sqlite_pool import PAGE_BYTES, ConnectionPool, create_database
+from cluster.eventlog.sqlite_pool import ConnectionPool, create_database
 from cluster.eventlog.sqlite_reader import Limits, SegmentReader
 from cluster.eventlog.sqlite_rows import (
     INSERT,
@@ -120,7 +123,7 @@ class SqliteLog:
         if not records:
             return []
         streams = {record.stream for record in records}
-        keys = ["end", *map(epoch_key, streams), *map(seq_key, streams)]
+        keys = [*map(epoch_key, streams), *map(seq_key, streams)]
 
         def change(state: Mapping[str, int]) -> Plan:
             return plan_append(state, records, epoch, self._clock())
@@ -212,7 +215,7 @@ class SqliteLog:
 
     def _write(self, topic: str, keys: Iterable[str], change: Change) -> Plan:
         """Carry out the change that follows from the state values of `keys`."""
-        asked = ["bytes", "sealed", *keys]
+        asked = ["begin", "bytes", "end", "pages", "sealed", *keys]
         with _AsLogError(topic), self._writing(topic):
             for _ in range(_MAX_ROTATIONS):
                 newest = self._newest(topic)
@@ -231,7 +234,7 @@ class SqliteLog:
             if "sealed" in state:
                 connection.execute("ROLLBACK")
                 return None
-            if needed(state, "bytes") >= self._segment_bytes:
+            if is_full(state, self._segment_bytes):
                 write_state(connection, {"sealed": 1})
                 connection.execute("COMMIT")
                 return None
@@ -251,7 +254,7 @@ class SqliteLog:
         folder = self._folder(topic)
         segments = folder.segments()
         if not segments:
-            self._add_segment(folder, {"end": 0, "bytes": 0})
+            self._add_segment(folder, first_state())
             segments = folder.segments()
         return segments[-1]
 
@@ -271,7 +274,7 @@ class SqliteLog:
 
     def _add_segment(self, folder: TopicFolder, state: dict[str, int]) -> None:
         def build(path: Path) -> None:
-            connection = create_database(path, RECORDS_SCRIPT + STATE_SCRIPT, PAGE_BYTES)
+            connection = create_database(path, RECORDS_SCRIPT + STATE_SCRIPT, pages_of(state))
             try:
                 connection.execute("BEGIN")
                 write_state(connection, state)

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Final
 
 from cluster.eventlog.sqlite_folder import CONTROL, TopicFolder
-from cluster.eventlog.sqlite_pool import CONTROL_PAGE_BYTES, ConnectionPool, create_database
+from cluster.eventlog.sqlite_pages import SMALL_BYTES
+from cluster.eventlog.sqlite_pool import ConnectionPool, create_database
 from cluster.eventlog.sqlite_reader import Damage
 from cluster.eventlog.sqlite_rows import STATE_SCRIPT, DamageError, read_state, write_state
 
@@ -90,7 +91,7 @@ class Control:
 
 
 def _build(path: Path) -> None:
-    create_database(path, STATE_SCRIPT, CONTROL_PAGE_BYTES).close()
+    create_database(path, STATE_SCRIPT, SMALL_BYTES).close()
 
 
 def _merged(ranges: dict[int, int], begin: int) -> tuple[tuple[int, int], ...]:

@@ -1,14 +1,19 @@
 """What a call changes in the newest segment, decided from its state alone: no I/O here.
 
-State keys: "end" next offset, "bytes" payload so far, "sealed", "epoch/<stream>", "seq/<stream>".
+State keys: "end" next offset, "begin" first one, "bytes" payload so far, "pages" their size,
+"sealed", "epoch/<stream>", "seq/<stream>". Segments made before have neither "begin" nor "pages".
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from cluster.eventlog.port import Record
+from cluster.eventlog.sqlite_pages import SAMPLE_BYTES, SMALL_BYTES, pages_of, suiting
 from cluster.eventlog.sqlite_rows import ROW_OVERHEAD_BYTES, DamageError, row_of
 from models.errors import FencedError
+
+FIRST_BYTES: Final = SMALL_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +76,31 @@ def plan_append(
     return Plan(answer, {"end": offset, "bytes": size, **seqs}, rows)
 
 
+def is_full(state: Mapping[str, int], segment_bytes: int) -> bool:
+    """Whether the next records belong into a segment of their own: because this one is large
+    enough, or because they want other pages."""
+    size = needed(state, "bytes")
+    unfit = size >= SAMPLE_BYTES and _suiting(state) != pages_of(state)
+    return size >= segment_bytes or unfit
+
+
+def first_state() -> dict[str, int]:
+    """The state with which a topic begins."""
+    return {"end": 0, "begin": 0, "bytes": 0, "pages": FIRST_BYTES}
+
+
 def successor_state(state: Mapping[str, int]) -> dict[str, int]:
     """The state with which the segment after a sealed one begins."""
     carried = {key: n for key, n in state.items() if key.startswith(("epoch/", "seq/"))}
-    return {"end": needed(state, "end"), "bytes": 0, **carried}
+    end = needed(state, "end")
+    return {"end": end, "begin": end, "bytes": 0, "pages": _suiting(state), **carried}
+
+
+def _suiting(state: Mapping[str, int]) -> int:
+    if "begin" not in state:
+        return pages_of(state)
+    records = needed(state, "end") - state["begin"]
+    return suiting(pages_of(state), records, needed(state, "bytes"))
 
 
 def needed(state: Mapping[str, int], key: str) -> int:

@@ -16,10 +16,6 @@ from typing import Final
 
 BUSY_TIMEOUT_S: Final = 10.0
 CHECKPOINT_BYTES: Final = 4 << 20
-PAGE_BYTES: Final = 16 << 10
-CONTROL_PAGE_BYTES: Final = 4 << 10
-"""Of new databases. Each page of a record costs two writes, so segments have large ones; a commit
-of a cursor writes one page for one short row. A database keeps the size that it was made with."""
 LEAST_IDLE: Final = 48
 MOST_IDLE: Final = 1024
 FILES_AN_IDLE: Final = 8

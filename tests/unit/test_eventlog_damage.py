@@ -9,7 +9,7 @@ import pytest
 
 from cluster.eventlog.port import Record
 from cluster.eventlog.sqlite import SqliteLog
-from cluster.eventlog.sqlite_pool import PAGE_BYTES
+from cluster.eventlog.sqlite_pages import SMALL_BYTES as PAGE_BYTES
 from models.errors import LogError
 from tests.e2e.faults_record import note
 from tests.unit.eventlog_conformance import TOPIC, fill, read_all, record

@@ -1,36 +1,22 @@
-"""Segments that were made with smaller pages go on working, and new ones come beside them."""
+"""Pages as large as a topic's records want them; segments of either size beside each other."""
 
 from pathlib import Path
 
 import pytest
 
-from cluster.eventlog import sqlite
+from cluster.eventlog import sqlite_plan
+from cluster.eventlog.port import Record
 from cluster.eventlog.sqlite import SqliteLog
-from cluster.eventlog.sqlite_pool import (
-    CHECKPOINT_BYTES,
-    CONTROL_PAGE_BYTES,
-    PAGE_BYTES,
-    open_database,
+from cluster.eventlog.sqlite_pages import (
+    LARGE_BYTES,
+    LARGE_FROM_BYTES,
+    SAMPLE_BYTES,
+    SMALL_BYTES,
+    suiting,
 )
+from cluster.eventlog.sqlite_pool import CHECKPOINT_BYTES, open_database
 from models.errors import FencedError
-from tests.unit.eventlog_conformance import TOPIC, fill, read_all, record
-
-OLD_PAGE_BYTES = 4096
-SEGMENT_BYTES = 30_000
-RECORD_BYTES = 7_000
-
-
-@pytest.fixture
-def old(tmp_path: Path) -> Path:
-    """A log as it was made before: a segment that is not full, and a cursor."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sqlite, "PAGE_BYTES", OLD_PAGE_BYTES)
-        log = SqliteLog(tmp_path / "log", SEGMENT_BYTES)
-        fill(log, 3, RECORD_BYTES)
-        assert log.fence(TOPIC, "edge", 3) == 3
-        log.commit(TOPIC, "reader", 2)
-        log.close()
-    return tmp_path / "log"
+from tests.unit.eventlog_conformance import TOPIC, read_all, record
 
 
 def page_sizes(root: Path, name: str = "seg-*.db") -> list[int]:
@@ -38,30 +24,77 @@ def page_sizes(root: Path, name: str = "seg-*.db") -> list[int]:
     return [int.from_bytes(head, "big") for head in heads]
 
 
-def test_an_old_segment_is_filled_and_its_successors_have_the_new_pages(old: Path) -> None:
-    log = SqliteLog(old, SEGMENT_BYTES)
-    for seq in range(3, 12):
-        assert log.append(TOPIC, [record(seq, size=RECORD_BYTES)], 3) == [seq]
-    assert log.append(TOPIC, [record(1, size=RECORD_BYTES)], 3) == [-1]
+@pytest.mark.parametrize("now", [SMALL_BYTES, LARGE_BYTES])
+def test_pages_follow_the_mean_size_with_a_margin_on_the_way_back(now: int) -> None:
+    assert suiting(now, 0, 0) == now
+    assert suiting(now, 10, 10 * LARGE_FROM_BYTES) == LARGE_BYTES
+    assert suiting(now, 10, 10 * LARGE_FROM_BYTES - 1) == now
+    assert suiting(now, 10, 5 * LARGE_FROM_BYTES) == now
+    assert suiting(now, 10, 5 * LARGE_FROM_BYTES - 1) == SMALL_BYTES
+
+
+def fill(log: SqliteLog, first: int, sizes: list[int], epoch: int = 0) -> list[Record]:
+    made = [record(first + n, size=size) for n, size in enumerate(sizes)]
+    for seq, one in enumerate(made, first):
+        assert log.append(TOPIC, [one], epoch) == [seq]
+    return made
+
+
+def test_a_topic_of_large_records_gets_large_pages_and_keeps_its_state(tmp_path: Path) -> None:
+    log = SqliteLog(tmp_path)
+    assert log.fence(TOPIC, "edge", 3) == 3
+    size = 256 << 10
+    large = SAMPLE_BYTES // size + 4
+    made = fill(log, 0, [size] * large, 3)
+    assert page_sizes(tmp_path) == [SMALL_BYTES, LARGE_BYTES]
+    assert log.append(TOPIC, [made[1]], 3) == [-1]
     with pytest.raises(FencedError):
-        log.append(TOPIC, [record(12, size=RECORD_BYTES)], 2)
+        log.append(TOPIC, [record(large)], 2)
+    log.commit(TOPIC, "reader", 2)
+    # Small ones again: not before there are some megabytes of them.
+    log = SqliteLog(tmp_path)
+    small = 3 * SAMPLE_BYTES // 8192
+    made += fill(log, large, [8192] * small, 3)
+    assert page_sizes(tmp_path) == [SMALL_BYTES, LARGE_BYTES, SMALL_BYTES]
     assert log.cursor(TOPIC, "reader") == 2
+    assert log.fence(TOPIC, "edge", 0) == 4
+    assert read_all(SqliteLog(tmp_path)) == made
+    assert log.verify(TOPIC).damaged == ()
+    assert page_sizes(tmp_path, "control.db") == [SMALL_BYTES]
+
+
+def test_records_of_middling_size_change_nothing(tmp_path: Path) -> None:
+    log = SqliteLog(tmp_path)
+    size = 30 << 10
+    made = fill(log, 0, [size] * (2 * SAMPLE_BYTES // size))
+    assert page_sizes(tmp_path) == [SMALL_BYTES]
+    assert read_all(log) == made
+
+
+def test_a_segment_that_says_nothing_of_its_pages_is_filled_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As they were made before.
+    monkeypatch.setattr(
+        "cluster.eventlog.sqlite.first_state", lambda: {"end": 0, "bytes": 0}
+    )
+    segment_bytes, size = 3 * SAMPLE_BYTES, 256 << 10
+    log = SqliteLog(tmp_path, segment_bytes)
+    made = fill(log, 0, [size] * 2)
     log.close()
-    assert page_sizes(old) == [OLD_PAGE_BYTES, PAGE_BYTES, PAGE_BYTES]
-    found = read_all(SqliteLog(old, SEGMENT_BYTES))
-    assert found == [record(n, size=RECORD_BYTES) for n in range(12)]
-    assert SqliteLog(old, SEGMENT_BYTES).describe(TOPIC).damaged == ()
+    monkeypatch.undo()
+    log = SqliteLog(tmp_path, segment_bytes)
+    made += fill(log, 2, [size] * (2 * segment_bytes // size))
+    # Its successor knows what it holds, and has a successor of its own after a few megabytes.
+    assert page_sizes(tmp_path) == [SMALL_BYTES, SMALL_BYTES, LARGE_BYTES]
+    assert read_all(SqliteLog(tmp_path)) == made
 
 
-def test_what_holds_cursors_only_keeps_small_pages(old: Path) -> None:
-    assert page_sizes(old, "control.db") == [CONTROL_PAGE_BYTES]
-
-
-@pytest.mark.parametrize("page_bytes", [OLD_PAGE_BYTES, PAGE_BYTES])
+@pytest.mark.parametrize("page_bytes", [SMALL_BYTES, LARGE_BYTES])
 def test_a_checkpoint_comes_after_as_many_bytes_whatever_the_pages(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, page_bytes: int
 ) -> None:
-    monkeypatch.setattr(sqlite, "PAGE_BYTES", page_bytes)
+    monkeypatch.setattr(sqlite_plan, "FIRST_BYTES", page_bytes)
     log = SqliteLog(tmp_path)
     log.append(TOPIC, [record(0)], 0)
     (path,) = tmp_path.glob("*/seg-*.db")
@@ -69,6 +102,7 @@ def test_a_checkpoint_comes_after_as_many_bytes_whatever_the_pages(
     (pages,) = connection.execute("PRAGMA wal_autocheckpoint").fetchone()
     connection.close()
     assert pages * page_bytes == CHECKPOINT_BYTES
+    monkeypatch.setattr(sqlite_plan, "SAMPLE_BYTES", 1 << 40)
     for seq in range(1, 12):
         log.append(TOPIC, [record(seq, size=CHECKPOINT_BYTES // 4)], 0)
     # Begun anew after each checkpoint, the log holds no more than what brought it about.

@@ -1,8 +1,8 @@
 """A write-ahead log that is damaged while nobody has it open: what a crash leaves, and then decay.
 
 The log of a killed process is hit at every offset: what comes back is what was written, what does
-not is told with its exact range, and only a torn last write may vanish unheard. All of it with the
-pages that new segments have, and with those of segments that were made before (4 KiB).
+not is told with its exact range, and only a torn last write may vanish unheard. All of it with
+small pages, and with those of topics whose records are large.
 """
 
 import gc
@@ -16,10 +16,10 @@ from pathlib import Path
 
 import pytest
 
-from cluster.eventlog import sqlite
+from cluster.eventlog import sqlite_plan
 from cluster.eventlog.sqlite import SqliteLog
 from cluster.eventlog.sqlite_lock import DAMAGED, mend_file
-from cluster.eventlog.sqlite_pool import PAGE_BYTES
+from cluster.eventlog.sqlite_pages import LARGE_BYTES, SMALL_BYTES
 from cluster.eventlog.sqlite_wal import (
     DATABASE_HEAD_BYTES,
     FRAME_HEAD_BYTES,
@@ -31,7 +31,6 @@ from tests.e2e.faults_record import note
 from tests.unit.eventlog_conformance import TOPIC, record
 
 RECORDS, RECORD_BYTES = 8, 300
-OLD_PAGE_BYTES = 4096
 
 
 def killed_after_writing(root: Path, count: int = RECORDS) -> Path:
@@ -47,11 +46,11 @@ def killed_after_writing(root: Path, count: int = RECORDS) -> Path:
     return wal
 
 
-@pytest.fixture(scope="module", params=[PAGE_BYTES, OLD_PAGE_BYTES])
+@pytest.fixture(scope="module", params=[SMALL_BYTES, LARGE_BYTES])
 def left(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("left") / "log"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sqlite, "PAGE_BYTES", request.param)
+        patch.setattr(sqlite_plan, "FIRST_BYTES", request.param)
         wal = killed_after_writing(root)
     assert page_bytes_of(wal.read_bytes()) == request.param
     return root
