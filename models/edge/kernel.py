@@ -99,16 +99,18 @@ class EdgeKernel:
     def account(self) -> EdgeAccount:
         """Where every row has gone so far."""
         lost = lost_of(self._state.counters)
-        of_kind = np.bincount(self.tables.streams.kind, lost, len(KIND_LIST)).astype(np.int64)
+        of_kind = np.bincount(self.tables.streams.kind, lost, len(KIND_LIST))
         kinds = {}
-        for kind, code in KIND_CODE.items():
-            tally = self._state.tallies[code]
-            refused = tally[FIRST_REASON : FIRST_REASON + len(Reason)]
-            reasons = {Reason(k).label: int(refused[k]) for k in refused.nonzero()[0].tolist()}
+        for kind, tally, lost_n in zip(
+            KIND_LIST, self._state.tallies.tolist(), of_kind.tolist(), strict=True
+        ):
+            reasons = {
+                Reason(k).label: rows for k, rows in enumerate(tally[FIRST_REASON:]) if rows
+            }
             buffered = len(self._pending.get(kind, ())) + sum(map(len, self._late.get(kind, ())))
             kinds[kind] = KindAccount(
-                int(tally[IN]), int(tally[FORWARDED]), int(tally[THINNED]), buffered,
-                int(of_kind[code]), int(tally[PRE_ROLL]), reasons,
+                tally[IN], tally[FORWARDED], tally[THINNED], buffered, int(lost_n),
+                tally[PRE_ROLL], reasons,
             )
         return EdgeAccount(kinds, dict(self._refused))
 

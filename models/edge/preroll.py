@@ -75,7 +75,14 @@ class PreRoll:
         """All that is kept and still in reach of `end_ns`, as one part, for a snapshot."""
         if not self.parts:
             return None
-        rows = join_rows([part.rows for part in self.parts])
-        whole = np.concatenate([part.whole for part in self.parts])
-        near = rows.t_ns >= end_ns - self.span_ns
-        return rows.take(near), whole[near]
+        horizon_ns = end_ns - self.span_ns
+        rows, whole = [], []
+        for part in self.parts:
+            if part.oldest_ns >= horizon_ns:
+                rows.append(part.rows)
+                whole.append(part.whole)
+            else:
+                fresh = np.flatnonzero(part.rows.t_ns >= horizon_ns)
+                rows.append(part.rows.take(fresh))
+                whole.append(part.whole[fresh])
+        return join_rows(rows), np.concatenate(whole)
