@@ -335,7 +335,7 @@ class Stadium:
 
     def _collect(self, begin_ns: int) -> None:
         """After a round that began then: let rows gather while this stadium is busy."""
-        wait_ns = self._linger.note(begin_ns, self._wall_ns())
+        wait_ns = self._linger.note(begin_ns, self._wall_ns(), self._ports.core_time())
         if wait_ns and self.lingers_ns():
             # Not for `_wake`, which every packet sets.
             self._stop.wait(wait_ns / 1e9)

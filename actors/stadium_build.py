@@ -19,6 +19,7 @@ from actors.stadium_recovery import save
 from actors.stadium_sources import SourceContext, make_sources, played_in, roster_of
 from actors.stadium_warmup import warm_up
 from cluster.clock import SteadyClock
+from cluster.core_time import core_time
 from cluster.edge_settings import edge_config
 from cluster.eventlog.open import open_log
 from cluster.eventlog.port import EventLog
@@ -28,6 +29,7 @@ from cluster.settings import Settings, VenueSettings
 from cluster.snapshots import SnapshotStore
 from cluster.storage import open_storage
 from models.edge.kernel import EdgeKernel
+from models.policies.linger import CoreTime
 from models.telemetry.devices import index_of
 
 
@@ -35,13 +37,15 @@ from models.telemetry.devices import index_of
 class StadiumPorts:
     """What a stadium needs from outside; tests give their own.
 
-    wall_ns stamps arrivals; steady_ns paces the loop (`cluster.clock`), None: wall_ns does.
+    wall_ns stamps arrivals; steady_ns paces the loop (`cluster.clock`), None: wall_ns does;
+    core_time tells how crowded the machine is.
     """
 
     log: EventLog
     snapshots: SnapshotStore
     wall_ns: Callable[[], int] = time.time_ns
     steady_ns: Callable[[], int] | None = None
+    core_time: Callable[[], CoreTime] = CoreTime
 
     @staticmethod
     def of(settings: dict[str, Any]) -> "StadiumPorts":
@@ -51,7 +55,7 @@ class StadiumPorts:
         tree = Settings.from_dict(settings)
         log = open_log(tree.log.url, tree.log.segment_bytes)
         store = SnapshotStore(open_storage(str(Path(tree.data_dir) / "state")))
-        return StadiumPorts(log, store, steady_ns=SteadyClock())
+        return StadiumPorts(log, store, steady_ns=SteadyClock(), core_time=core_time)
 
 
 @dataclass(slots=True)

@@ -12,11 +12,11 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any, Final
 
+from actors.snapshot_writer import SnapshotWriter, WriteNow
 from actors.worker_outbox import Outbox
 from actors.worker_ports import CoordinatorAwayError, WorkerConfig, WorkerPorts
 from actors.worker_venue import Stream, Tools, VenueFlows, load_roster
-from cluster.eventlog.port import EventLog
-from cluster.names import ACTIONS_TOPIC, insights_topic
+from cluster.names import insights_topic
 from models.errors import FencedError, LogError, TouchlineError
 from models.flows.lanes import Priority, Work
 from models.flows.pending import worst_ages_ns
@@ -27,14 +27,6 @@ from models.readmodel_input import PREDICTION_TYPE
 
 STORE_TRIES: Final = 3
 RETRY_LOAD_NS: Final = 2_000_000_000
-
-
-def next_incarnation(log: EventLog, actor: str) -> int:
-    """The number of a new life of `actor`, above those of all lives before. Raises LogError.
-
-    The log counts lives: a wall clock may have been set back since the last one began.
-    """
-    return log.fence(ACTIONS_TOPIC, f"lives/{actor}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +52,7 @@ class Worker:
         self._ports, self._clock_ns = ports, ports.clock_ns
         self.counters: Counter[str] = Counter()
         self._outbox = Outbox(ports.log, ports.clock_ns)
+        self._writer: SnapshotWriter = ports.writer or WriteNow(ports.snapshots)
         self._tools = Tools(
             ports.log, ports.snapshots, self._outbox, Stream(f"worker/{worker_id}/{incarnation}"),
             ports.clock_ns, LatencyHistogram(), self.counters, ports.make_kernel,
@@ -243,6 +236,8 @@ class Worker:
         self._ports.nets.settle({(flows.venue_id, row) for row in rows})
         self._collect_predictions()
         self._outbox.flush()
+        # What is on its way is older, and must not come to lie above what is stored now.
+        self._writer.settle()
         for row in rows:
             for _ in range(STORE_TRIES):
                 try:
@@ -310,6 +305,9 @@ class Worker:
         A flow whose windows are still with the nets waits (another snapshot interval at most): a
         restart from the snapshot would not ask them again.
         """
+        self._note_stored()
+        if self._writer.busy():
+            return
         now_ns = self._clock_ns()
         due = [(due_ns, key) for key, due_ns in self._due_ns.items() if due_ns <= now_ns]
         for due_ns, (venue_id, row) in sorted(due):
@@ -317,18 +315,32 @@ class Worker:
             if patient and self._ports.nets.busy((venue_id, row)):
                 continue
             self._due_ns[venue_id, row] = now_ns + self.config.snapshot_ns
-            try:
-                if not self._venues[venue_id].store(row):
-                    continue
+            what = self._venues[venue_id].snapshot_of(row)
+            if what is not None:
+                self._writer.begin(what)
+                self._note_stored()
+                return
+
+    def _note_stored(self) -> None:
+        """Take notice of snapshots that were written, or could not be."""
+        for what, error in self._writer.take_done():
+            venue_id, row = what.of
+            flows = self._venues.get(venue_id)
+            # One that has another owner by now, or has begun anew, is no concern of ours.
+            if flows is None or flows.epochs.get(row) != what.epoch:
+                continue
+            if error is None:
                 self.counters["snapshots"] += 1
-            except FencedError:
+                flows.stored[row] = what.offset
+            elif isinstance(error, FencedError):
                 self.counters["flows_fenced"] += 1
-                self._lost[venue_id, row] = _Lost(self._venues[venue_id].epochs[row])
-                self._forget(self._venues[venue_id], [row])
-            except (OSError, TouchlineError) as error:
+                self._lost[venue_id, row] = _Lost(what.epoch)
+                self._forget(flows, [row])
+            elif isinstance(error, OSError | TouchlineError):
                 self.counters["snapshot_failed"] += 1
                 self.error = str(error)
-            return
+            else:
+                raise error
 
     def _ages(self) -> list[dict[Priority, int]]:
         now_ns = self._clock_ns()

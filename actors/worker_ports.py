@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from actors.net_client import NetClient
+from actors.snapshot_writer import SnapshotWriter
 from actors.worker_snapshots import SnapshotPort
 from actors.worker_venue import Kernel
 from cluster.eventlog.port import EventLog
@@ -42,7 +43,8 @@ class WorkerConfig:
 
 @dataclass(frozen=True, slots=True)
 class WorkerPorts:
-    """What a worker needs from outside. `clock_ns` is wall clock."""
+    """What a worker needs from outside. `clock_ns` is wall clock; `writer` of snapshots, None: each
+    is written at once."""
 
     log: EventLog
     snapshots: SnapshotPort
@@ -50,3 +52,4 @@ class WorkerPorts:
     nets: NetClient
     make_kernel: Callable[[Roster], Kernel]
     clock_ns: Callable[[], int]
+    writer: SnapshotWriter | None = None

@@ -15,8 +15,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+from actors.lives import next_incarnation
 from actors.net_client import NetClient, served_nets
-from actors.worker import Worker, next_incarnation
+from actors.snapshot_writer import WriteBeside
+from actors.worker import Worker
 from actors.worker_ports import (
     CoordinatorAwayError,
     CoordinatorPort,
@@ -112,9 +114,11 @@ class WorkerShell:
         clock_ns = SteadyClock()
         self._nets = NetClient(served_nets() if tree.serve.nets else None, clock_ns)
         self._log = open_log(tree.log.url, tree.log.segment_bytes)
+        snapshots = snapshot_store(tree)
+        self._writer = WriteBeside(snapshots)
         ports = WorkerPorts(
-            self._log, snapshot_store(tree), coordinator or RayCoordinator(), self._nets,
-            partial(FlowKernel, kept=KeptOutputs()), clock_ns,
+            self._log, snapshots, coordinator or RayCoordinator(), self._nets,
+            partial(FlowKernel, kept=KeptOutputs()), clock_ns, self._writer,
         )
         config = WorkerConfig(snapshot_ns=int(tree.pool.snapshot_s * 1e9))
         self.worker = Worker(worker_id, _life(self._log, worker_id), ports, config)
@@ -154,6 +158,7 @@ class WorkerShell:
         for thread in self._threads:
             if thread.is_alive():
                 thread.join(10.0)
+        self._writer.close()
         self._nets.close()
         self._log.close()
 

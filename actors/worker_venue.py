@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from actors.net_client import NetTask, fits
+from actors.snapshot_writer import Writing
 from actors.worker_outbox import Outbox
 from actors.worker_snapshots import FlowSnapshot, SnapshotPort, flow_key, flow_stream
 from cluster.eventlog.port import EventLog, Record, StoredRecord
@@ -112,7 +113,7 @@ class VenueFlows:
         self._moulds = MouldCache()
         self._decoder = RecordDecoder(index_of(roster).rows_of)
         self._kernel = tools.make_kernel(roster)
-        self._stored: dict[int, int] = {}
+        self.stored: dict[int, int] = {}
         self._telemetry = telemetry_topic(self.venue_id)
 
     # -- flows -------------------------------------------------------------------------------------
@@ -133,7 +134,7 @@ class VenueFlows:
                 lost.append(row)
                 continue
             self.epochs[row] = epoch
-            self._stored[row] = offsets[row]
+            self.stored[row] = offsets[row]
         self.backlog.add(offsets)
         return lost
 
@@ -142,7 +143,7 @@ class VenueFlows:
         gone = [row for row in rows if row in self.epochs]
         for row in gone:
             del self.epochs[row]
-            self._stored.pop(row, None)
+            self.stored.pop(row, None)
             self.final.discard(row)
             self.backlog.remove(row)
         if gone:
@@ -153,15 +154,23 @@ class VenueFlows:
 
         Raises FencedError, StorageError (a TouchlineError), OSError.
         """
-        offset = self.backlog.offsets()[row]
-        if self._stored.get(row) == offset:
+        what = self.snapshot_of(row)
+        if what is None:
             return False
+        self.tools.snapshots.put(what.key, what.payload, what.epoch)
+        self.stored[row] = what.offset
+        return True
+
+    def snapshot_of(self, row: int) -> Writing | None:
+        """What is to be stored of a flow whose effects are all durable; None when nothing has
+        changed since it was."""
+        offset = self.backlog.offsets()[row]
+        if self.stored.get(row) == offset:
+            return None
         state = self._kernel.snapshot(np.array([row], np.int32))
         snapshot = FlowSnapshot(offset, row in self.final, state)
         key = flow_key(self.venue_id, self.match_id, self.subject_ids[row])
-        self.tools.snapshots.put(key, snapshot.encode(), self.epochs[row])
-        self._stored[row] = offset
-        return True
+        return Writing((self.venue_id, row), key, snapshot.encode(), self.epochs[row], offset)
 
     def _load(self, row: int, begin: int) -> int:
         """Restore a flow; the offset from which it goes on."""

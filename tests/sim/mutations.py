@@ -20,6 +20,7 @@ from actors import (
     worker_venue,
 )
 from actors.coordinator_view import PoolView
+from actors.snapshot_writer import Writing
 from actors.worker_snapshots import FlowSnapshot, flow_key
 from cluster.eventlog.port import EventLog
 from cluster.eventlog.sqlite_plan import Plan as LogPlan
@@ -113,14 +114,13 @@ def _restore_from_zero(self: coordinator.Coordinator, now_ns: int) -> Ownership:
     return table
 
 
-def _store_one_too_far(self: worker_venue.VenueFlows, row: int) -> bool:
+def _store_one_too_far(self: worker_venue.VenueFlows, row: int) -> Writing:
     offset = self.backlog.offsets()[row]
     state = self._kernel.snapshot(worker_venue.np.array([row], worker_venue.np.int32))
     ahead = min(offset + 1, self.tools.log.describe(self._telemetry).end)
     key = flow_key(self.venue_id, self.match_id, self.subject_ids[row])
     body = FlowSnapshot(ahead, row in self.final, state).encode()
-    self.tools.snapshots.put(key, body, self.epochs[row])
-    return True
+    return Writing((self.venue_id, row), key, body, self.epochs[row], offset)
 
 
 def _flush_and_forget(self: worker_outbox.Outbox, topic: str) -> None:
@@ -225,7 +225,7 @@ MUTATIONS: Final = (
     Mutation("a restarted coordinator begins its epochs anew", (
         (coordinator.Coordinator, "_restore", _restore_from_zero),)),
     Mutation("a flow's snapshot is one record ahead of its state", (
-        (worker_venue.VenueFlows, "store", _store_one_too_far),)),
+        (worker_venue.VenueFlows, "snapshot_of", _store_one_too_far),)),
     Mutation("the outbox forgets what was refused", (
         (worker_outbox.Outbox, "_flush_topic", _flush_and_forget),)),
     Mutation("the worker goes on while its outbox is stuck", (

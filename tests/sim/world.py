@@ -10,9 +10,9 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from actors.coordinator import Coordinator
+from actors.lives import next_incarnation
 from actors.sources.port import Source
 from actors.twin_dump import dump_venue
-from actors.worker import next_incarnation
 from cluster.clock import SteadyClock
 from models.errors import TouchlineError
 from models.policies.supervision import Health

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.policies.linger import LingerConfig, LingerPolicy
+from cluster.core_time import core_time
+from models.policies.linger import CoreTime, LingerConfig, LingerPolicy
 
 MS = 1_000_000
 
@@ -69,6 +70,38 @@ def test_a_clock_that_goes_back_starts_anew():
     assert policy.note(-4_900 * MS, -4_950 * MS) >= 0
 
 
+def crowd(policy, wait_share, seconds, core, at_ns=0):
+    """Rounds of 10 ms every 100 ms, of which so much is waiting for a core; when they end."""
+    for _ in range(seconds * 10):
+        waited_ns = int(10 * MS * wait_share)
+        core = CoreTime(core.ran_ns + 10 * MS - waited_ns, core.waited_ns + waited_ns)
+        policy.note(at_ns, at_ns + 10 * MS, core)
+        at_ns += 100 * MS
+    return core, at_ns
+
+
+def test_who_waits_for_a_core_collects_although_it_is_never_busy_for_long():
+    policy, config = LingerPolicy(), LingerConfig()
+    core, at_ns = crowd(policy, 0.0, 5, CoreTime())
+    assert policy.span_ns == 0
+    core, at_ns = crowd(policy, 0.5, 5, core, at_ns)
+    assert policy.span_ns == config.most_ns
+    # Between the bounds it stays as it is: lingering itself makes the machine less crowded.
+    core, at_ns = crowd(policy, 0.2, 20, core, at_ns)
+    assert policy.span_ns == config.most_ns
+    crowd(policy, 0.05, 20, core, at_ns)
+    assert policy.span_ns == 0
+
+
+def test_the_time_on_a_core_is_told_and_never_falls():
+    first = core_time()
+    for _ in range(100_000):
+        pass
+    second = core_time()
+    assert second.ran_ns > first.ran_ns > 0
+    assert second.waited_ns >= first.waited_ns >= 0
+
+
 @given(st.lists(st.tuples(st.integers(-200, 400), st.integers(-50, 900)), max_size=200))
 def test_span_and_wait_stay_within_their_bounds(looks):
     config = LingerConfig()
@@ -84,6 +117,7 @@ def test_span_and_wait_stay_within_their_bounds(looks):
 
 @pytest.mark.parametrize("wrong", [
     {"least_ns": 0}, {"most_ns": 10}, {"look_ns": 100}, {"busy_low": 0.3}, {"busy_high": 1.0},
+    {"crowded_low": 0.2}, {"crowded_high": 1.0},
 ])
 def test_a_config_that_would_swing_is_refused(wrong):
     with pytest.raises(AssertionError):
