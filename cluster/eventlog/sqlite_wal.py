@@ -3,8 +3,10 @@
 SQLite takes the first frame of a WAL whose checksum is wrong for the end of it: right for a write
 that a crash has torn, but one flipped bit would silently take every acknowledged record after it.
 A checksum here is linear in its words (sqlite.org/fileformat2.html, 4.2), so a single flipped bit
-is found and put right. A frame with more damage keeps its page as it is, under a new checksum: the
-records' own checksums then say which of them are lost. A torn last transaction is left out.
+is found and put right. Where several explain a checksum, the frames around it tell whether one of
+its head was hit, which says where its page belongs. A frame with more damage keeps its page as it
+is, under a new checksum: the records' own checksums then say which of them are lost. A torn last
+transaction is left out.
 
 Owns bytes only: who may mend, and when, is `sqlite_lock`.
 """
@@ -26,6 +28,8 @@ _FORMAT: Final = 3_007_000
 _MASK: Final = 0xFFFFFFFF
 
 Sum = tuple[int, int]
+Bit = tuple[int, int]
+"""A byte of a frame, and the bit of it that is set."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +44,8 @@ class Mended:
 def mend(content: bytes, database: bytes = b"") -> Mended | None:
     """The mended WAL; None when there is nothing to mend: it is whole, empty, or only torn.
 
-    database: the first `DATABASE_HEAD_BYTES` of its database, which say how large the pages are
-    where the header of the WAL no longer does.
+    database: the first `DATABASE_HEAD_BYTES` of its database, which say how many pages there were,
+    and how large they are where the header of the WAL no longer does.
     """
     if len(content) < HEAD_BYTES + FRAME_HEAD_BYTES + PAGE_SIZES[0]:
         return None
@@ -59,18 +63,22 @@ def mend(content: bytes, database: bytes = b"") -> Mended | None:
 def _frames_of(content: bytes, database: bytes) -> tuple["_Frames", int]:
     """The frames under the header that they were written under, and whether that was put right."""
     head = bytearray(content[:HEAD_BYTES])
+    pages = int.from_bytes(database[28:32], "big")
     if _head_holds(head):
-        return _Frames(content, bytes(head)), 0
+        return _Frames(content, bytes(head), pages), 0
     for bit in range(8 * HEAD_BYTES):
         head[bit >> 3] ^= 1 << (bit & 7)
-        if _head_holds(head) and (frames := _Frames(content, bytes(head))).first_holds():
-            return frames, 1
+        if _head_holds(head):
+            frames = _Frames(content, bytes(head), pages)
+            if frames.first_holds():
+                return frames, 1
         head[bit >> 3] ^= 1 << (bit & 7)
     # More than a bit: every field but the count of checkpoints is known, and that one is free.
     salts = content[HEAD_BYTES + 8 : HEAD_BYTES + 16]
     page_bytes = _page_bytes_of(content, database)
     made = struct.pack(">4I", _MAGIC, _FORMAT, page_bytes, 0) + salts
-    return _Frames(content, made + struct.pack(">2I", *_checksum(made, (0, 0)))), 1
+    made += struct.pack(">2I", *_checksum(made, (0, 0)))
+    return _Frames(content, made, pages), 1
 
 
 def _page_bytes_of(content: bytes, database: bytes) -> int:
@@ -119,17 +127,23 @@ def _weights(page_bytes: int) -> tuple[np.ndarray, tuple[int, int, int, int]]:
     return weights, (a, b, c, d)
 
 
+def _follows(page: int, after: int, before: int) -> bool:
+    """Whether a page can come after another one (0: none) where the database had `before` pages."""
+    return after > page and (not before or after <= max(before, page) + 1)
+
+
 class _Frames:
     """The frames of the newest generation: those with the header's salts, and one that may be.
-    `total` counts those of older ones, too."""
+    `total` counts those of older ones, too; `pages` are those of the database (0: not known)."""
 
-    def __init__(self, content: bytes, head: bytes) -> None:
+    def __init__(self, content: bytes, head: bytes, pages: int) -> None:
         (page_bytes,) = struct.unpack_from(">I", head, 8)
         frame_bytes = FRAME_HEAD_BYTES + page_bytes
         self.total = (len(content) - HEAD_BYTES) // frame_bytes
         rows = np.frombuffer(content, np.uint8, self.total * frame_bytes, HEAD_BYTES)
         rows = rows.reshape(self.total, frame_bytes)
         self.head = head
+        self._pages = pages
         self._seed: Sum = struct.unpack_from(">2I", head, 24)
         self._salts = np.frombuffer(head, np.uint8, 8, 16)
         self._salted = (rows[:, 8:16] == self._salts).all(axis=1)
@@ -193,8 +207,32 @@ class _Frames:
     def _correct_bit(self, k: int, expected: Sum, stored: Sum) -> bool:
         """Put right the one bit of a frame that explains its checksum, if it is the only one that
         does: of the highest bits of a word there may be several."""
+        found = self._explaining(k, expected, stored)
+        single = sum((a ^ b).bit_count() for a, b in zip(expected, stored, strict=True)) == 1
+        own = single and not self._reaches_next(k, stored)
+        if not single and not found:
+            self._torn.add(k)
+        if len(found) + own > 1:
+            # A page that is kept, but in the wrong place, would be worse than a lost one.
+            ways = self._ways(k, [one for one in found if one[0] < 8])
+            head_is_wrong = None not in ways
+            found = [one for one in found if one in ways or (one[0] >= 8 and not head_is_wrong)]
+            own = own and not head_is_wrong
+        if own:
+            self._put(k, expected)
+            return True
+        if len(found) != 1:
+            return False
+        byte, mask = found[0]
+        self._rows[k, byte] ^= mask
+        self._parts[k] = self._parts_of(self._rows[k : k + 1])[0]
+        self._resalt(k)
+        return True
+
+    def _explaining(self, k: int, expected: Sum, stored: Sum) -> list[Bit]:
+        """The bits of a frame's head and page of which each alone explains its checksum."""
         delta = np.array(stored, np.uint32) - np.array(expected, np.uint32)
-        found: list[tuple[int, int]] = []
+        found: set[Bit] = set()
         for bit in range(32):
             step0, step1 = self._weights << np.uint32(bit)
             for set_now, (moved0, moved1) in ((False, delta), (True, np.negative(delta))):
@@ -202,20 +240,54 @@ class _Frames:
                     at = 4 * word if word < 2 else FRAME_HEAD_BYTES + 4 * (word - 2)
                     byte, mask = at + bit // 8, 1 << (bit % 8)
                     if bool(self._rows[k, byte] & mask) == set_now:
-                        found.append((byte, mask))
-        own = sum((a ^ b).bit_count() for a, b in zip(expected, stored, strict=True)) == 1
-        if own and not self._reaches_next(k, stored):
-            self._put(k, expected)
-            return True
-        if len(set(found)) != 1:
-            if not own and not found:
-                self._torn.add(k)
+                        found.add((byte, mask))
+        return sorted(found)
+
+    def _ways(self, k: int, bits: list[Bit]) -> list[Bit | None]:
+        """Which of these bits can be the wrong one in a frame's head; None: it can be right. More
+        than one where neither the frames around it nor earlier ones of its page tell."""
+        every: list[Bit | None] = [None, *bits]
+        ways = [one for one in every if self._head_fits(k, *self._head(k, one))] or every
+        alike = [self._likeness(k, self._head(k, one)[0]) for one in ways]
+        if min(alike) < 0:
+            return ways
+        return [one for one, like in zip(ways, alike, strict=True) if like == max(alike)]
+
+    def _head_fits(self, k: int, page: int, size: int) -> bool:
+        """Whether frame k can be of this page, and commit at this size (0: does not commit).
+
+        A transaction writes its pages in order, those that it adds one after the other, and commits
+        with the last. Each writes the state, so the next begins no later; a segment never shrinks.
+        """
+        commits = [j for j in range(k) if j not in self.broken and self._word(j, 4)]
+        before = self._word(commits[-1], 4) if commits else self._pages
+        begins = k == 0 or k - 1 in commits
+        if k - 1 not in self.broken and not _follows(
+            0 if begins else self._word(k - 1, 0), page, before
+        ):
             return False
-        byte, mask = found[0]
-        self._rows[k, byte] ^= mask
-        self._parts[k] = self._parts_of(self._rows[k : k + 1])[0]
-        self._resalt(k)
-        return True
+        after = self._word(k + 1, 0) if k + 1 < self._count else None
+        if size:
+            in_order = after is None or after <= page
+            return in_order and (size == max(page, before) if before else size >= page)
+        # Only what a crash has torn ends without a commit.
+        return after is not None and _follows(page, after, before)
+
+    def _likeness(self, k: int, page: int) -> int:
+        """How many bytes of a frame are those that its page had before; -1: there is no such."""
+        for j in range(k - 1, -1, -1):
+            if j not in self.broken and self._word(j, 0) == page:
+                same = self._rows[k, FRAME_HEAD_BYTES:] == self._rows[j, FRAME_HEAD_BYTES:]
+                return int(np.count_nonzero(same))
+        return -1
+
+    def _head(self, k: int, bit: Bit | None = None) -> tuple[int, int]:
+        """Page and size in the head of a frame, with one of its bits the other way round."""
+        head = bytearray(self._rows[k, :8].tobytes())
+        if bit is not None:
+            head[bit[0]] ^= bit[1]
+        page, size = struct.unpack(">2I", head)
+        return page, size
 
     def _resalt(self, k: int) -> None:
         self._rows[k, 8:16] = self._salts

@@ -178,6 +178,18 @@ def test_a_bit_of_a_page_is_put_right_where_only_one_explains_the_checksum(left:
     assert right > 0.75 * len(places)
 
 
+def test_a_bit_of_a_frames_head_is_always_put_right(left: Path) -> None:
+    """A page in the wrong place would cost more than its own records."""
+    content, head = content_of(left), database_head(left)
+    frame_bytes = FRAME_HEAD_BYTES + page_bytes_of(content)
+    for frame in range(HEAD_BYTES, len(content), frame_bytes):
+        for place in (*range(8), *range(16, 24)):
+            for bit in range(8):
+                mended = mend(flipped(content, frame + place, bit), head)
+                assert mended is not None, (frame, place, bit)
+                assert mended.content == content, (frame, place, bit)
+
+
 def flip_at(hit: Callable[[bytes], Path], content: bytes, places: range) -> None:
     """What is put right to the last byte needs no further look."""
     rng = random.Random(9)
