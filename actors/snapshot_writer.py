@@ -6,7 +6,6 @@ is on its way at a time; whoever wants to write the next waits for its turn, not
 """
 
 import threading
-from collections import deque
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -56,7 +55,7 @@ class WriteNow:
 
     def __init__(self, store: SnapshotPort) -> None:
         self._store = store
-        self._done: deque[Written] = deque()
+        self._done: list[Written] = []
 
     def busy(self) -> bool:
         return False
@@ -65,8 +64,7 @@ class WriteNow:
         self._done.append(_write(self._store, what))
 
     def take_done(self) -> list[Written]:
-        done = list(self._done)
-        self._done.clear()
+        done, self._done = self._done, []
         return done
 
     def settle(self) -> None:
@@ -80,7 +78,7 @@ class WriteBeside:
         self._store = store
         self._lock = threading.Condition()
         self._next: Writing | None = None
-        self._done: deque[Written] = deque()
+        self._done: list[Written] = []
         self._thread: threading.Thread | None = None
         self._closed = False
 
@@ -101,8 +99,7 @@ class WriteBeside:
         if not self._done:
             return []
         with self._lock:
-            done = list(self._done)
-            self._done.clear()
+            done, self._done = self._done, []
         return done
 
     def settle(self) -> None:

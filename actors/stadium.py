@@ -59,7 +59,7 @@ class Stadium:
         self._pulled: Pulled | None = None
         self._unsettled: deque[tuple[Source, RawBatch, Verdicts]] = deque()
         self.outage = Outage()
-        self._linger = LingerPolicy()
+        self._linger = LingerPolicy(core_time=self._ports.core_time)
         self.recovery: Recovery | None = None
         self.state, self.error = "new", ""
         self._finishing = False
@@ -201,7 +201,7 @@ class Stadium:
 
     def _advance(self, now_ns: int) -> bool:
         journal, feeds = self._parts.journal, self._parts.feeds
-        journal.flush(self._wall_ns, patient=not journal.counters.ended)
+        journal.flush(self._wall_ns, patient=True)
         if journal.counters.ended:
             self._complete()
             return True
@@ -216,7 +216,7 @@ class Stadium:
         for source, batch in pulled.batches:
             self._handle(source, batch, now_ns)
         self._settle()
-        journal.flush(self._wall_ns, patient=not journal.counters.ended)
+        journal.flush(self._wall_ns, patient=True)
         if journal.counters.ended:
             self._complete()
         self._snapshot_if_due(now_ns)
@@ -335,7 +335,7 @@ class Stadium:
 
     def _collect(self, begin_ns: int) -> None:
         """After a round that began then: let rows gather while this stadium is busy."""
-        wait_ns = self._linger.note(begin_ns, self._wall_ns(), self._ports.core_time())
+        wait_ns = self._linger.note(begin_ns, self._wall_ns())
         if wait_ns and self.lingers_ns():
             # Not for `_wake`, which every packet sets.
             self._stop.wait(wait_ns / 1e9)

@@ -14,17 +14,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-import numpy as np
-
 from cluster import names
 from cluster.eventlog.port import EventLog, Record
-from models.edge.effects import HEALTH_FEATURES, DeviceHealthRows, EdgeEffects, encode_health
+from models.edge.effects import EdgeEffects, HealthWriter
 from models.edge.standing import OrderAnswer, Outcome
 from models.errors import LogError
 from models.events.envelope import EVENT_TYPE, to_cloudevent
 from models.latency import LatencyHistogram
 from models.telemetry.decoded import Refusal
-from models.telemetry.ipc_columns import ColumnWriter
 from models.telemetry.ipc_write import StreamWriter
 from models.telemetry.quarantine import (
     REFUSALS_TYPE,
@@ -49,8 +46,6 @@ PATIENT: Final = "quarantine"
 """What nobody waits for: an append costs about as much as all that is done with a round's rows."""
 PATIENCE_NS: Final = 1_000_000_000
 MOST_PATIENT: Final = 16
-HEALTH_DTYPES: Final = (np.int32, np.int32, np.int64, *([np.float32] * len(HEALTH_FEATURES)))
-"""Columns of device health: device and kind by number, time, features."""
 
 
 def edge_stream(match_id: str) -> str:
@@ -98,7 +93,7 @@ class Journal:
         self._writer = StreamWriter(
             self.device_ids, [device.kind for device in roster.devices]
         )
-        self._health_writer: ColumnWriter | None = None
+        self._health_writer = HealthWriter(self.device_ids)
         self.stream = edge_stream(roster.match_id)
         self.order_stream = f"orders/{roster.venue_id}/{roster.match_id}"
         self.epoch = 0
@@ -193,7 +188,7 @@ class Journal:
             )
             counters.events += 1
         for rows in effects.health:
-            body = self._health(rows)
+            body = self._health_writer.write(rows)
             seq = counters.health_seq
             self._put("health", Record(self.stream, seq, now_ns, body, HEALTH_TYPE))
             counters.health_seq += 1
@@ -234,7 +229,7 @@ class Journal:
         if not self._waits_from_ns:
             self._waits_from_ns = now_ns
         waited_ns = now_ns - self._waits_from_ns
-        full = len(self._staged[PATIENT]) >= MOST_PATIENT
+        full = len(self._staged[PATIENT]) >= MOST_PATIENT or self.counters.ended
         if not full and 0 <= waited_ns < PATIENCE_NS:
             return True
         self._waits_from_ns = 0
@@ -279,15 +274,6 @@ class Journal:
         marked = replace(record, marks={**record.marks, "source": mark, "edge": sealed_ns})
         body = encode_record(marked, self.device_ids, self._writer)
         return Record(self.stream, record.seq, record.t_to_ns, body, TELEMETRY_TYPE)
-
-    def _health(self, rows: DeviceHealthRows) -> bytes:
-        """As `encode_health` writes it; once it has written some, its bytes are the mould."""
-        if self._health_writer is not None and len(rows):
-            return self._health_writer.write((rows.device, rows.kind, rows.t_ns, *rows.values))
-        body = encode_health(rows, self.device_ids)
-        if len(rows):
-            self._health_writer = ColumnWriter(body, HEALTH_DTYPES)
-        return body
 
     def _put(self, name: str, record: Record) -> None:
         self._staged.setdefault(name, []).append(record)

@@ -15,13 +15,11 @@ LARGE_BYTES: Final = 16 << 10
 LARGE_FROM_BYTES: Final = 40 << 10
 """Mean size of a record from which large pages pay; small ones do below half of that."""
 SAMPLE_BYTES: Final = 4 << 20
-STATE_KEY: Final = "pages"
-"""Where a segment's state says how large its pages are; what says nothing has small ones."""
 
 
 def pages_of(state: Mapping[str, int]) -> int:
-    """Bytes of a page of the segment with this state."""
-    return state.get(STATE_KEY, SMALL_BYTES)
+    """Bytes of a page of the segment with this state; one that does not say has small ones."""
+    return state.get("pages", SMALL_BYTES)
 
 
 def suiting(pages_bytes: int, records: int, records_bytes: int) -> int:

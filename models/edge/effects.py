@@ -13,12 +13,14 @@ from models.edge.vitals import HEALTH_FEATURES
 from models.errors import SchemaError
 from models.events.envelope import Event
 from models.telemetry.block import SampleBlock
+from models.telemetry.ipc_columns import ColumnWriter
+from models.telemetry.ipc_mould import stream_of
 from models.telemetry.kinds import Kind
 from models.telemetry.record import TelemetryRecord
 
 __all__ = [
-    "HEALTH_FEATURES", "DeviceHealthRows", "EdgeEffects", "RejectedRows", "decode_health",
-    "encode_health",
+    "HEALTH_FEATURES", "DeviceHealthRows", "EdgeEffects", "HealthWriter", "RejectedRows",
+    "decode_health", "encode_health",
 ]
 
 HEALTH_SCHEMA: Final = pa.schema(
@@ -30,6 +32,12 @@ HEALTH_SCHEMA: Final = pa.schema(
     ],
     metadata={"touchline.schema": "device-health", "touchline.schema_v": "1"},
 )
+
+HEALTH_DTYPES: Final = tuple(
+    (one.index_type if pa.types.is_dictionary(one) else one).to_pandas_dtype()
+    for one in HEALTH_SCHEMA.types
+)
+"""What lies in the columns; of dictionaries, the numbers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +89,24 @@ def encode_health(rows: DeviceHealthRows, device_ids: list[str]) -> bytes:
         *(pa.array(column, pa.float32()) for column in rows.values),
     ]
     batch = pa.RecordBatch.from_arrays(columns, schema=HEALTH_SCHEMA)
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, HEALTH_SCHEMA) as writer:
-        writer.write_batch(batch)
-    return sink.getvalue().to_pybytes()
+    return stream_of(batch)
+
+
+class HealthWriter:
+    """`encode_health` for one roster, the same bytes: the first rows' stream is the mould of the
+    others."""
+
+    def __init__(self, device_ids: list[str]) -> None:
+        self._ids = device_ids
+        self._writer: ColumnWriter | None = None
+
+    def write(self, rows: DeviceHealthRows) -> bytes:
+        if self._writer is not None and len(rows):
+            return self._writer.write((rows.device, rows.kind, rows.t_ns, *rows.values))
+        body = encode_health(rows, self._ids)
+        if len(rows):
+            self._writer = ColumnWriter(body, HEALTH_DTYPES)
+        return body
 
 
 def decode_health(payload: bytes) -> pa.Table:

@@ -14,17 +14,7 @@ from numpy.typing import NDArray
 from models.edge import cells as grid
 from models.edge.cells import Cells, count_row, second_of
 from models.edge.config import EdgeConfig
-from models.edge.rows import (
-    ADJUST_NS,
-    BOOT,
-    COUNT,
-    DEVICE,
-    FLAGS,
-    REASON,
-    T_INGEST_NS,
-    T_NS,
-    Rows,
-)
+from models.edge.rows import Rows, columns_of
 from models.edge.tables import Streams, Tables, Whole
 from models.signal.hampel import forget_window, hampel_step, new_windows
 from models.signal.player_load import FLAT, GRAVITY_MPS2, load_step, low_passes, new_load
@@ -99,8 +89,7 @@ def pass_inertial(
 ) -> None:
     """Work through `rows`: writes their values, flags and reasons, and the cells."""
     _pass(
-        rows.longs, rows.words, rows.values,
-        rule, streams, sections, cells, track, state,
+        rows.longs, rows.words, rows.values, rule, streams, sections, cells, track, state,
     )
 
 
@@ -173,9 +162,7 @@ def _pass(
 ) -> None:
     # Taken out of their tuples once: each access inside the loop would count references.
     floor, k, stuck_ns, kick, merged = rule
-    t_ns, t_ingest_ns = longs[T_NS], longs[T_INGEST_NS]
-    count, adjust_ns = longs[COUNT], longs[ADJUST_NS]
-    device, boot, flags, reason = words[DEVICE], words[BOOT], words[FLAGS], words[REASON]
+    t_ns, t_ingest_ns, count, adjust_ns, device, boot, flags, reason = columns_of(longs, words)
     first, subjects, reach, rate = streams.first, streams.subject, streams.words, streams.rate
     group, scale, load_merge = streams.group, streams.full_scale, streams.load_merge
     cell, newest, low = cells.device, cells.newest, cells.low

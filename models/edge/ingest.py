@@ -14,17 +14,6 @@ from numpy.typing import NDArray
 
 from models.columns import frozen
 from models.edge.config import EdgeConfig
-from models.edge.rows import (
-    ADJUST_NS,
-    BOOT,
-    COUNT,
-    FLAGS,
-    REASON,
-    T_INGEST_NS,
-    T_NS,
-    Rows,
-    no_rows,
-)
 from models.edge.sequence import (
     FRESH,
     NO_SLOT,
@@ -122,27 +111,6 @@ def judge(
     )
     _judge(arrived, low, high, required, bounds, streams, counters, clocks, judged)
     return judged
-
-
-def late_rows(kind: Kind, arrived: Arrived, judged: Judged, index: NDArray[np.intp]) -> Rows:
-    """The rows at `index`, which missed their record: a supplement, full rate, with the edge's
-    channels filled as far as a row alone tells them; its PlayerLoad stays NaN."""
-    rows = no_rows(kind, len(index))
-    longs, words, values = rows.longs, rows.words, rows.values
-    longs[T_NS], longs[T_INGEST_NS] = judged.t_ns[index], arrived.t_ingest_ns[index]
-    longs[COUNT] = judged.number[index]
-    longs[ADJUST_NS] = longs[T_NS] - arrived.t_event_ns[index]
-    rows.device[:] = judged.device[index]
-    words[BOOT], words[REASON] = arrived.boot[index], 0
-    words[FLAGS] = arrived.flags[index] | judged.flags[index]
-    values[:] = arrived.values[:, index]
-    values[checked_channels(kind) :] = np.nan
-    names = KINDS[kind].names
-    if "merged_n" in names:
-        acc = values[:3]
-        values[names.index("merged_n")] = 1.0
-        values[names.index("peak_mps2")] = np.sqrt((acc * acc).sum(0))
-    return rows
 
 
 @cache

@@ -18,7 +18,7 @@ from models.edge.account import EdgeAccount, KindAccount
 from models.edge.config import EdgeConfig
 from models.edge.device_events import build_events
 from models.edge.effects import EdgeEffects, RejectedRows
-from models.edge.ingest import arrived_rows, checked_channels, judge, late_rows
+from models.edge.ingest import arrived_rows, judge
 from models.edge.intensity import HOT, SCORE, SEEN
 from models.edge.normalise import Normaliser
 from models.edge.rows import Rows, in_order, join_rows, named_rows, rows_named
@@ -27,11 +27,10 @@ from models.edge.standing import StandingOrders
 from models.edge.state import FIRST_REASON, FORWARDED, IN, PRE_ROLL, THINNED, EdgeState
 from models.edge.stretch import MAX_STRETCH_NS, Outcome, ReleaseStage
 from models.edge.tables import KIND_CODE, KIND_LIST, RECORD_TICKS, Tables
-from models.edge.waiting import NOTHING_NS, Waiting
+from models.edge.waiting import NOTHING_NS, Waiting, late_rows
 from models.errors import SchemaError
 from models.state_bytes import pack_state, unpack_state
 from models.telemetry.block import SampleBlock
-from models.telemetry.flags import Flag
 from models.telemetry.kinds import Kind
 from models.telemetry.raw import RawBatch
 from models.telemetry.reasons import Reason
@@ -39,7 +38,6 @@ from models.telemetry.record import FlowStates, TelemetryRecord
 from models.telemetry.roster import Roster
 
 _NOT_YET = -1
-_LATE = np.uint32(Flag.LATE)
 
 
 class EdgeKernel:
@@ -135,15 +133,13 @@ class EdgeKernel:
             reasons = judged.reason[bad]
             effects.rejected.append(RejectedRows(kind, block.take(bad), reasons))
             np.add.at(tally, FIRST_REASON + reasons.astype(np.intp), 1)
-        late = (judged.flags & _LATE) != 0
-        if late.any():
-            index = np.flatnonzero(late & (judged.reason == 0))
-            if len(index):
-                self._late.setdefault(kind, []).append(late_rows(kind, arrived, judged, index))
         if len(bad) < len(block):
             if kind not in self._pending:
                 self._pending[kind] = Waiting(kind)
-            self._pending[kind].add(arrived, judged, checked_channels(kind))
+            # What is good and does not wait is late.
+            late_n = len(block) - len(bad) - self._pending[kind].add(arrived, judged)
+            if late_n:
+                self._late.setdefault(kind, []).append(late_rows(kind, arrived, judged, late_n))
         return judged.reason
 
     def _bound(self, effects: EdgeEffects) -> None:

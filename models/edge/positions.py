@@ -15,17 +15,7 @@ from numpy.typing import NDArray
 from models.edge import cells as grid
 from models.edge.cells import Cells, count_row, second_of
 from models.edge.config import EdgeConfig
-from models.edge.rows import (
-    ADJUST_NS,
-    BOOT,
-    COUNT,
-    DEVICE,
-    FLAGS,
-    REASON,
-    T_INGEST_NS,
-    T_NS,
-    Rows,
-)
+from models.edge.rows import Rows, columns_of
 from models.edge.tables import Streams, Whole
 from models.signal.kalman import (
     AX,
@@ -141,8 +131,7 @@ def pass_positions(
         np.full((3, n), np.nan, np.float32), np.ones(n, np.uint8),
     )
     _pass(
-        rows.longs, rows.words, rows.values,
-        layout, streams, cells, track, state, motion,
+        rows.longs, rows.words, rows.values, layout, streams, cells, track, state, motion,
     )
     return motion
 
@@ -286,9 +275,7 @@ def _pass(
     layout: Layout, streams: Streams, cells: Cells, track: NDArray[np.int64],
     state: PositionState, motion: Motion,
 ) -> None:
-    t_ns, t_ingest_ns = longs[T_NS], longs[T_INGEST_NS]
-    count, adjust_ns = longs[COUNT], longs[ADJUST_NS]
-    device, boot, flags, reason = words[DEVICE], words[BOOT], words[FLAGS], words[REASON]
+    t_ns, t_ingest_ns, count, adjust_ns, device, boot, flags, reason = columns_of(longs, words)
     first, subjects, reach, rate = streams.first, streams.subject, streams.words, streams.rate
     group, merges, cell = streams.group, streams.merge, cells.device
     newest, low, healthy = cells.newest, cells.low, motion.healthy

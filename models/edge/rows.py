@@ -88,6 +88,16 @@ def no_rows(kind: Kind, count: int = 0) -> Rows:
     return Rows(kind, np.empty((LONGS, count), np.int64), np.empty((words, count), np.uint32))
 
 
+@njit(cache=True)
+def columns_of(longs: NDArray[np.int64], words: NDArray[np.uint32]) -> tuple[NDArray[Any], ...]:
+    """t_ns, t_ingest_ns, count, adjust_ns, device, boot, flags, reason: each (n,), for loops, in
+    which a look into a table would cost more."""
+    return (
+        longs[T_NS], longs[T_INGEST_NS], longs[COUNT], longs[ADJUST_NS],
+        words[DEVICE], words[BOOT], words[FLAGS], words[REASON],
+    )
+
+
 def join_rows(parts: Sequence[Rows]) -> Rows:
     """All rows of `parts`, which are of one kind, one part after the other, in fresh tables."""
     return Rows(

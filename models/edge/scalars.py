@@ -14,17 +14,7 @@ from models.columns import frozen
 from models.edge import cells as grid
 from models.edge.cells import Cells, count_row, second_of
 from models.edge.config import EdgeConfig
-from models.edge.rows import (
-    ADJUST_NS,
-    BOOT,
-    COUNT,
-    DEVICE,
-    FLAGS,
-    REASON,
-    T_INGEST_NS,
-    T_NS,
-    Rows,
-)
+from models.edge.rows import DEVICE, T_NS, Rows, columns_of
 from models.edge.tables import Streams
 from models.signal.hampel import forget_window, hampel_step, new_windows
 from models.signal.stuck import new_runs, run_ns
@@ -114,9 +104,7 @@ def _pass(
     spike: float, k: float, stuck_ns: int, streams: Streams, cells: Cells,
     track: NDArray[np.int64], state: ScalarState,
 ) -> None:
-    t_ns, t_ingest_ns = longs[T_NS], longs[T_INGEST_NS]
-    count, adjust_ns = longs[COUNT], longs[ADJUST_NS]
-    device, boot, flags, reason = words[DEVICE], words[BOOT], words[FLAGS], words[REASON]
+    t_ns, t_ingest_ns, count, adjust_ns, device, boot, flags, reason = columns_of(longs, words)
     first, subjects, reach, rate = streams.first, streams.subject, streams.words, streams.rate
     group, cell, newest, low = streams.group, cells.device, cells.newest, cells.low
     windows, held, held_since_ns, spiked, stuck = state

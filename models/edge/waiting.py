@@ -6,13 +6,13 @@ then tick, boot and counter: the tick comes before the counter, so that rows tha
 another tick are worked through in that tick, however the stream was cut.
 """
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from models.edge.ingest import Arrived, Judged
+from models.edge.ingest import Arrived, Judged, checked_channels
 from models.edge.rows import (
     ADJUST_NS,
     BOOT,
@@ -28,7 +28,7 @@ from models.edge.rows import (
 )
 from models.edge.tables import Whole
 from models.telemetry.flags import Flag
-from models.telemetry.kinds import Kind
+from models.telemetry.kinds import KINDS, Kind
 
 NOTHING_NS: Final = -1
 LEAST_ROOM: Final = 256
@@ -61,16 +61,14 @@ class Waiting:
         """The newest event time that waits; only where something does."""
         return int(self._table.longs[T_NS, : self._count].max())
 
-    def add(self, arrived: Arrived, judged: Judged, checked: int) -> None:
-        """Take in the rows that are good and not late. Of the channels those from `checked` on are
-        the edge's own and become NaN, whatever the sender has put there."""
+    def add(self, arrived: Arrived, judged: Judged) -> int:
+        """Take in the rows that are good and not late; how many these were."""
         self._make_room(len(judged.reason))
-        table, before = self._table, self._count
-        self._count, oldest_ns = _append(
-            arrived, judged, checked, table.longs, table.words, before
-        )
+        before = self._count
+        self._count, oldest_ns = _append(arrived, judged, False, self._table, before)
         if self._count > before and (before == 0 or oldest_ns < self.oldest_ns):
             self.oldest_ns = int(oldest_ns)
+        return self._count - before
 
     def before(self, first: NDArray[np.int64], upto_ns: int, tick_ns: int) -> Rows | None:
         """Take out the rows before `upto_ns`, in order of work; None when there are none.
@@ -123,12 +121,35 @@ class Waiting:
         self._table = fresh
 
 
-@njit(cache=True)
+def late_rows(kind: Kind, arrived: Arrived, judged: Judged, count: int) -> Rows:
+    """The `count` good rows that missed their record: a supplement, full rate, with the edge's
+    channels filled as far as a row alone tells them; its PlayerLoad stays NaN."""
+    rows = no_rows(kind, count)
+    _append(arrived, judged, True, rows, 0)
+    names, values = KINDS[kind].names, rows.values
+    if "merged_n" in names:
+        acc = values[:3]
+        values[names.index("merged_n")] = 1.0
+        values[names.index("peak_mps2")] = np.sqrt((acc * acc).sum(0))
+    return rows
+
+
 def _append(
-    arrived: Arrived, judged: Judged, checked: int, longs: NDArray[np.int64],
+    arrived: Arrived, judged: Judged, late: bool, table: Rows, at: int
+) -> tuple[int, Whole]:
+    """Write the good rows that are late, or are not, behind the first `at` of `table`; how many
+    there are then, the oldest new time. The edge's own channels become NaN, whatever the sender
+    has put there."""
+    checked = checked_channels(table.kind)
+    end, oldest_ns = _write(arrived, judged, late, checked, table.longs, table.words, at)
+    return end, oldest_ns
+
+
+@njit(cache=True)
+def _write(
+    arrived: Arrived, judged: Judged, late: bool, checked: int, longs: NDArray[np.int64],
     words: NDArray[np.uint32], at: int,
 ) -> tuple[int, Whole]:
-    """Write the good rows behind the first `at`; how many there are then, the oldest new time."""
     bits = arrived.values.view(np.uint32)
     boot, ingest, event, sent = (
         arrived.boot, arrived.t_ingest_ns, arrived.t_event_ns, arrived.flags
@@ -136,7 +157,7 @@ def _append(
     reason, device, number, t_ns, flags = judged
     oldest_ns, begin = np.int64(2**62), at
     for i in range(reason.size):
-        if reason[i] != 0 or flags[i] & _LATE != 0:
+        if reason[i] != 0 or (flags[i] & _LATE != 0) != late:
             continue
         longs[T_NS, at] = t_ns[i]
         longs[T_INGEST_NS, at] = ingest[i]
@@ -152,7 +173,7 @@ def _append(
     for c in range(checked):
         put = begin
         for i in range(reason.size):
-            if reason[i] == 0 and flags[i] & _LATE == 0:
+            if reason[i] == 0 and (flags[i] & _LATE != 0) == late:
                 words[FIRST_VALUE + c, put] = bits[c, i]
                 put += 1
     words[FIRST_VALUE + checked :, begin:at] = _QUIET_NAN
@@ -218,6 +239,13 @@ def _ready_rows(
 
 
 @njit(cache=True)
+def _gather(table: NDArray[Any], rows: NDArray[np.int64], out: NDArray[Any]) -> None:
+    for k in range(table.shape[0]):
+        for at in range(rows.size):
+            out[k, at] = table[k, rows[at]]
+
+
+@njit(cache=True)
 def _take_out(
     first: NDArray[np.int64], longs: NDArray[np.int64], words: NDArray[np.uint32], n: int,
     upto_ns: int, tick_ns: int,
@@ -230,12 +258,8 @@ def _take_out(
     )
     out_longs = np.empty((longs.shape[0], ready.size), np.int64)
     out_words = np.empty((words.shape[0], ready.size), np.uint32)
-    for k in range(longs.shape[0]):
-        for at in range(ready.size):
-            out_longs[k, at] = longs[k, ready[at]]
-    for k in range(words.shape[0]):
-        for at in range(ready.size):
-            out_words[k, at] = words[k, ready[at]]
+    _gather(longs, ready, out_longs)
+    _gather(words, ready, out_words)
     left, oldest_ns = np.empty(n - ready.size, np.int64), np.int64(2**62)
     at = 0
     for i in range(n):
@@ -243,10 +267,7 @@ def _take_out(
             left[at] = i
             at += 1
             oldest_ns = min(oldest_ns, t_ns[i])
-    for k in range(longs.shape[0]):
-        for at in range(left.size):
-            longs[k, at] = longs[k, left[at]]
-    for k in range(words.shape[0]):
-        for at in range(left.size):
-            words[k, at] = words[k, left[at]]
+    # In place: each moves forward, over what has gone or has moved.
+    _gather(longs, left, longs)
+    _gather(words, left, words)
     return out_longs, out_words, cheaply, left.size, oldest_ns

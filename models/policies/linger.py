@@ -8,11 +8,12 @@ none of them is busy for long, and yet all of them wait: so one that had to wait
 much of the time that it wanted one, collects as well, and leaves the cores to those who work on
 what it has made. The span doubles while it is busier or more crowded than `*_high` and halves while
 it is neither more than `*_low`; halving it at most doubles what rounds cost, so it does not swing
-as long as `busy_low` is under half of `busy_high`. Pure.
+as long as `busy_low` is under half of `busy_high`. Pure but for the core time that it asks for.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,29 +44,31 @@ class CoreTime(NamedTuple):
     waited_ns: int = 0
 
 
-UNTOLD: Final = CoreTime()
-
-
 class LingerPolicy:
-    """One per stadium. `span_ns` is the least time from one round to the next; 0 at first."""
+    """One per stadium. `span_ns` is the least time from one round to the next; 0 at first.
+    core_time: of the thread that makes the rounds and calls `note`; asked once a look."""
 
-    def __init__(self, config: LingerConfig | None = None) -> None:
+    def __init__(
+        self, config: LingerConfig | None = None, core_time: Callable[[], CoreTime] = CoreTime
+    ) -> None:
         self._config = config or LingerConfig()
+        self._core_time = core_time
         self.span_ns = 0
         self._since_ns: int | None = None
         self._busy_ns = 0
         self._core = CoreTime()
 
-    def note(self, begin_ns: int, end_ns: int, core: CoreTime = UNTOLD) -> int:
-        """A round that found something to do has taken so long; how long to wait after it, ns.
-        core: of the thread that makes the rounds. A clock that goes back starts the look anew."""
+    def note(self, begin_ns: int, end_ns: int) -> int:
+        """A round that found something to do has taken so long; how long to wait after it, ns. A
+        clock that goes back starts the look anew."""
         if self._since_ns is None or begin_ns < self._since_ns or end_ns < begin_ns:
-            self._since_ns, self._busy_ns, self._core = begin_ns, 0, core
+            self._since_ns, self._busy_ns, self._core = begin_ns, 0, self._core_time()
         self._busy_ns += max(0, end_ns - begin_ns)
         passed_ns = end_ns - self._since_ns
         if passed_ns >= self._config.look_ns:
-            self._look(self._busy_ns / passed_ns, _crowded(self._core, core))
-            self._since_ns, self._busy_ns, self._core = end_ns, 0, core
+            before, self._core = self._core, self._core_time()
+            self._look(self._busy_ns / passed_ns, _crowded(before, self._core))
+            self._since_ns, self._busy_ns = end_ns, 0
         return max(0, begin_ns + self.span_ns - end_ns)
 
     def _look(self, busy: float, crowded: float) -> None:

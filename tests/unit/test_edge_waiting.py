@@ -53,7 +53,7 @@ def test_what_comes_out_is_what_went_in_in_order_of_work(
     waiting, plain = Waiting(KIND), []
     for n, rows in enumerate(batches):
         arrived, judged = _arrived(rows, rng)
-        waiting.add(arrived, judged, CHECKED)
+        waiting.add(arrived, judged)
         for i, row in enumerate(rows):
             if judged.reason[i] == 0 and judged.flags[i] == 0:
                 plain.append((*row, arrived.values[:CHECKED, i].tobytes()))
@@ -107,7 +107,7 @@ def _many(count: int, order: np.ndarray) -> tuple[Arrived, Judged]:
 def test_rows_in_the_worst_order_come_out_right() -> None:
     # Backwards: more moves than insertion is given.
     waiting = Waiting(KIND)
-    waiting.add(*_many(5000, np.arange(5000)[::-1]), CHECKED)
+    waiting.add(*_many(5000, np.arange(5000)[::-1]))
     ready = waiting.before(FIRST, 5000, TICK_NS)
     assert ready is not None
     assert (ready.count == np.arange(5000)).all()
@@ -116,7 +116,7 @@ def test_rows_in_the_worst_order_come_out_right() -> None:
 def test_room_is_taken_when_needed_and_given_back() -> None:
     waiting = Waiting(KIND)
     assert len(waiting._table) == LEAST_ROOM
-    waiting.add(*_many(2 * MOST_IDLE, np.arange(2 * MOST_IDLE)), CHECKED)
+    waiting.add(*_many(2 * MOST_IDLE, np.arange(2 * MOST_IDLE)))
     assert len(waiting._table) >= 2 * MOST_IDLE
     ready = waiting.before(FIRST, 2 * MOST_IDLE - 10, TICK_NS)
     assert ready is not None
@@ -127,7 +127,7 @@ def test_room_is_taken_when_needed_and_given_back() -> None:
 
 def test_the_newest_arrivals_go_when_too_many_wait() -> None:
     waiting = Waiting(KIND)
-    waiting.add(*_many(30, np.arange(30)[::-1]), CHECKED)
+    waiting.add(*_many(30, np.arange(30)[::-1]))
     extra = waiting.refuse_beyond(20)
     assert extra is not None
     assert extra.count.tolist() == list(range(9, -1, -1))
@@ -139,7 +139,7 @@ def test_the_newest_arrivals_go_when_too_many_wait() -> None:
 
 def test_rows_come_back_from_a_snapshot() -> None:
     waiting = Waiting(KIND)
-    waiting.add(*_many(30, np.arange(2**32 - 10, 2**32 + 20)), CHECKED)
+    waiting.add(*_many(30, np.arange(2**32 - 10, 2**32 + 20)))
     rows = waiting.rows()
     named = named_rows("x", rows)
     for array in named.values():
@@ -149,7 +149,7 @@ def test_rows_come_back_from_a_snapshot() -> None:
     assert (again.rows().longs == rows.longs).all()
     assert (again.rows().words == rows.words).all()
     assert named["x/seq"].tolist() == (rows.count & 0xFFFFFFFF).tolist()
-    again.add(*_many(3, np.arange(3)), CHECKED)
+    again.add(*_many(3, np.arange(3)))
     assert len(again) == 33
     assert len(join_rows([rows, rows])) == 60
     assert len(no_rows(KIND)) == 0

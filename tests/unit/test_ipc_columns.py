@@ -7,9 +7,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actors.stadium_journal import HEALTH_DTYPES, Journal
+from actors.stadium_journal import Journal
 from cluster.eventlog.sqlite import SqliteLog
-from models.edge.effects import HEALTH_FEATURES, DeviceHealthRows, EdgeEffects, encode_health
+from models.edge.effects import (
+    HEALTH_DTYPES,
+    HEALTH_FEATURES,
+    DeviceHealthRows,
+    EdgeEffects,
+    encode_health,
+)
 from models.edge.tables import KIND_LIST
 from models.telemetry.ipc_columns import ColumnWriter
 from models.telemetry.kinds import Kind

@@ -70,26 +70,38 @@ def test_a_clock_that_goes_back_starts_anew():
     assert policy.note(-4_900 * MS, -4_950 * MS) >= 0
 
 
-def crowd(policy, wait_share, seconds, core, at_ns=0):
+class Core:
+    """What a thread is told of its time on a core."""
+
+    def __init__(self):
+        self.time = CoreTime()
+
+    def __call__(self):
+        return self.time
+
+
+def crowd(policy, core, wait_share, seconds, at_ns=0):
     """Rounds of 10 ms every 100 ms, of which so much is waiting for a core; when they end."""
     for _ in range(seconds * 10):
         waited_ns = int(10 * MS * wait_share)
-        core = CoreTime(core.ran_ns + 10 * MS - waited_ns, core.waited_ns + waited_ns)
-        policy.note(at_ns, at_ns + 10 * MS, core)
+        ran_ns, before_ns = core.time
+        core.time = CoreTime(ran_ns + 10 * MS - waited_ns, before_ns + waited_ns)
+        policy.note(at_ns, at_ns + 10 * MS)
         at_ns += 100 * MS
-    return core, at_ns
+    return at_ns
 
 
 def test_who_waits_for_a_core_collects_although_it_is_never_busy_for_long():
-    policy, config = LingerPolicy(), LingerConfig()
-    core, at_ns = crowd(policy, 0.0, 5, CoreTime())
+    core, config = Core(), LingerConfig()
+    policy = LingerPolicy(core_time=core)
+    at_ns = crowd(policy, core, 0.0, 5)
     assert policy.span_ns == 0
-    core, at_ns = crowd(policy, 0.5, 5, core, at_ns)
+    at_ns = crowd(policy, core, 0.5, 5, at_ns)
     assert policy.span_ns == config.most_ns
     # Between the bounds it stays as it is: lingering itself makes the machine less crowded.
-    core, at_ns = crowd(policy, 0.2, 20, core, at_ns)
+    at_ns = crowd(policy, core, 0.2, 20, at_ns)
     assert policy.span_ns == config.most_ns
-    crowd(policy, 0.05, 20, core, at_ns)
+    crowd(policy, core, 0.05, 20, at_ns)
     assert policy.span_ns == 0
 
 

@@ -1,6 +1,7 @@
 """A worker whose snapshots are written beside its work."""
 
 from actors.snapshot_writer import WriteNow, Writing
+from actors.worker import Worker
 from actors.worker_snapshots import FlowSnapshot
 from models.policies.ownership import Assignment
 from tests.unit.fakes_log import FakeSnapshots
@@ -26,7 +27,8 @@ class Later(WriteNow):
         self.way = []
 
 
-def test_the_work_does_not_wait_for_a_snapshot_and_a_hand_over_does() -> None:
+def begun() -> tuple[Bench, Worker, Later, Writing]:
+    """A worker of two flows that has done ten records; a snapshot is on its way."""
     bench = Bench()
     writer = Later(bench.snapshots)
     worker = bench.new(2, writer=writer)
@@ -34,6 +36,11 @@ def test_the_work_does_not_wait_for_a_snapshot_and_a_hand_over_does() -> None:
     bench.send(0, 10)
     bench.turns(40, worker)
     (on_its_way,) = writer.way
+    return bench, worker, writer, on_its_way
+
+
+def test_the_work_does_not_wait_for_a_snapshot_and_a_hand_over_does() -> None:
+    bench, worker, writer, on_its_way = begun()
     assert on_its_way.offset == 10
     bench.send(10, 20)
     bench.turns(10, worker)
@@ -49,13 +56,7 @@ def test_the_work_does_not_wait_for_a_snapshot_and_a_hand_over_does() -> None:
 
 
 def test_a_flow_whose_snapshot_is_refused_later_is_dropped_then() -> None:
-    bench = Bench()
-    writer = Later(bench.snapshots)
-    worker = bench.new(2, writer=writer)
-    bench.desk.grant((0, 1), 5)
-    bench.send(0, 10)
-    bench.turns(40, worker)
-    (on_its_way,) = writer.way
+    bench, worker, writer, on_its_way = begun()
     _, row = on_its_way.of
     bench.snapshots.held[on_its_way.key] = (b"of its next owner", 9)
     writer.settle()
