@@ -102,6 +102,9 @@ class NetClient:
 
     def submit(self, tasks: Iterable[NetTask]) -> None:
         """Take tasks; answers come from `poll`."""
+        tasks = list(tasks)
+        if not tasks:
+            return
         now_ns = self._clock_ns()
         by_rule: list[tuple[NetTask, int]] = []
         for task in tasks:
@@ -119,7 +122,7 @@ class NetClient:
 
     def poll(self) -> list[Prediction]:
         """Start what can be started, and give what is answered by now."""
-        overdue_ns = self._clock_ns() - int(3e9 * self.config.timeout_s)
+        overdue_ns = self._clock_ns() - int(3e9 * self.config.timeout_s) if self._calls else 0
         for call in list(self._calls):
             if call.future.done():
                 self._calls.remove(call)

@@ -12,14 +12,15 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any, Final
 
+from actors import worker_report
 from actors.snapshot_writer import SnapshotWriter, WriteNow
+from actors.worker_due import DueFlows
 from actors.worker_outbox import Outbox
 from actors.worker_ports import CoordinatorAwayError, WorkerConfig, WorkerPorts
 from actors.worker_venue import Stream, Tools, VenueFlows, load_roster
 from cluster.names import insights_topic
 from models.errors import FencedError, LogError, TouchlineError
 from models.flows.lanes import Priority, Work
-from models.flows.pending import worst_ages_ns
 from models.flows.waits import WaitMeter
 from models.latency import LatencyHistogram
 from models.policies.ownership import Assignment, VenueGrant, WorkerReport
@@ -63,14 +64,15 @@ class Worker:
         self._adopted = Assignment(0)
         self._registered = False
         self._lost: dict[tuple[str, int], _Lost] = {}
-        self._due_ns: dict[tuple[str, int], int] = {}
+        self._due = DueFlows()
         self._busy_ns = self._turn = self._round_ns = 0
         self._late = False
         self._waits = WaitMeter()
         self._gone_rows = self._gone_work = 0
         self.retired = self.drained = False
         self.error = ""
-        self.report = WorkerReport(incarnation, 0, self._clock_ns(), pid=os.getpid())
+        self._pid = os.getpid()
+        self.report = WorkerReport(incarnation, 0, self._clock_ns(), pid=self._pid)
 
     # -- the coordinator ---------------------------------------------------------------------------
 
@@ -126,7 +128,8 @@ class Worker:
 
     def idle(self) -> bool:
         """Whether all that was read is done and durable, and every net has answered."""
-        waiting = any(ages[p] for ages in self._ages() for p in Priority)
+        ages = worker_report.ages(self._venues, self._clock_ns())
+        waiting = any(any(one.values()) for one in ages)
         owners = [(v, row) for v, flows in self._venues.items() for row in flows.epochs]
         return not waiting and not len(self._outbox) and not any(map(self._ports.nets.busy, owners))
 
@@ -134,7 +137,7 @@ class Worker:
         """One venue after the other until all had their turn or the budget is spent; the next time
         it goes on with the next. A worker that is late looks after hot flows first: a venue without
         any waits until its records have lain for `linger_ns`, and then costs no more for it."""
-        moved, venues = False, list(self._venues.values())
+        moved, venues, now_ns = False, list(self._venues.values()), start_ns
         for _ in venues:
             self._turn = (self._turn + 1) % len(venues)
             if self._turn == 0:
@@ -143,11 +146,12 @@ class Worker:
                 self._round_ns = now_ns
             flows = venues[self._turn]
             moved = self._read(flows) or moved
-            while (work := self._next(flows)) is not None:
+            while (work := self._next(flows, now_ns)) is not None:
                 moved = True
                 if not self._do(flows, work):
                     return True
-                if self._clock_ns() - start_ns > self.config.budget_ns:
+                now_ns = self._clock_ns()
+                if now_ns - start_ns > self.config.budget_ns:
                     return True
         return moved
 
@@ -159,20 +163,20 @@ class Worker:
             self.error = str(error)
             return False
 
-    def _next(self, flows: VenueFlows) -> Work | None:
+    def _next(self, flows: VenueFlows, now_ns: int) -> Work | None:
         """What is hot, else what is calm, unless it can wait."""
-        since_ns = self._clock_ns() - self.config.linger_ns
-        return flows.backlog.next_work(only_hot=self._late and flows.backlog.lingers(since_ns))
+        return flows.backlog.next_work(now_ns - self.config.linger_ns if self._late else None)
 
     def _do(self, flows: VenueFlows, work: Work) -> bool:
         """Do one batch; False when the log takes nothing now."""
         hot = flows.backlog.hot()
         self._ports.nets.submit(flows.work(work))
         now_ns = self._clock_ns()
-        for priority in {Priority.HOT if row in hot else Priority.CALM for row in work.subjects}:
-            self._waits.note(now_ns, priority, now_ns - work.held[0].t_append_ns)
+        for priority, oldest in work.oldest(hot).items():
+            self._waits.note(now_ns, priority, now_ns - oldest.t_append_ns)
         if work.held[-1].record.final:
-            self._due_ns.update({(flows.venue_id, row): 0 for row in work.subjects})
+            for row in work.subjects:
+                self._due.set((flows.venue_id, row), 0)
         # Hot effects do not wait for calm ones to be durable; those of a late worker wait for the
         # end of its turn, since appending them one by one makes it later still.
         if work.priority == Priority.HOT and not self._late:
@@ -277,7 +281,7 @@ class Worker:
             else:
                 # Spread over the interval, so that no turn has to store them all.
                 phase = 0.5 + (row * 7919 % 64) / 64
-                self._due_ns[venue_id, row] = now_ns + int(phase * self.config.snapshot_ns)
+                self._due.set((venue_id, row), now_ns + int(phase * self.config.snapshot_ns))
         return True
 
     def _handle_fenced(self) -> None:
@@ -294,7 +298,7 @@ class Worker:
         self._ports.nets.settle({(flows.venue_id, row) for row in rows})
         self._outbox.drop({flows.streams[row] for row in rows})
         for row in rows:
-            self._due_ns.pop((flows.venue_id, row), None)
+            self._due.drop((flows.venue_id, row))
         flows.release(rows)
 
     # -- snapshots and report ----------------------------------------------------------------------
@@ -308,14 +312,12 @@ class Worker:
         self._note_stored()
         if self._writer.busy():
             return
-        now_ns = self._clock_ns()
-        due = [(due_ns, key) for key, due_ns in self._due_ns.items() if due_ns <= now_ns]
-        for due_ns, (venue_id, row) in sorted(due):
-            patient = now_ns - due_ns < self.config.snapshot_ns
-            if patient and self._ports.nets.busy((venue_id, row)):
-                continue
-            self._due_ns[venue_id, row] = now_ns + self.config.snapshot_ns
-            what = self._venues[venue_id].snapshot_of(row)
+        now_ns, nets = self._clock_ns(), self._ports.nets
+        while (key := self._due.take(
+            now_ns, lambda key, late_ns: late_ns < self.config.snapshot_ns and nets.busy(key)
+        )) is not None:
+            self._due.set(key, now_ns + self.config.snapshot_ns)
+            what = self._venues[key[0]].snapshot_of(key[1])
             if what is not None:
                 self._writer.begin(what)
                 self._note_stored()
@@ -342,28 +344,17 @@ class Worker:
             else:
                 raise error
 
-    def _ages(self) -> list[dict[Priority, int]]:
-        now_ns = self._clock_ns()
-        return [flows.backlog.ages_ns(now_ns) for flows in self._venues.values()]
-
     def _publish(self) -> None:
         self._tools.settle()
-        venues = self._venues
-        worst = worst_ages_ns([*self._ages(), self._waits.worst_ns(self._clock_ns())])
-        durable = not len(self._outbox)
+        venues, now_ns = self._venues, self._clock_ns()
         lost: dict[str, tuple[int, ...]] = {}
-        now_ns = self._clock_ns()
         for (venue_id, row), one in sorted(self._lost.items(), key=lambda item: item[0]):
             if one.tell_ns <= now_ns:
                 lost[venue_id] = (*lost.get(venue_id, ()), row)
         self.report = WorkerReport(
             self.incarnation, self._adopted.epoch, now_ns,
-            held={v: dict(flows.epochs) for v, flows in venues.items()},
-            offsets={v: flows.backlog.offsets() for v, flows in venues.items()},
-            final={v: tuple(sorted(f.final)) for v, f in venues.items() if durable},
-            hot={v: tuple(sorted(f.backlog.hot() & f.epochs.keys())) for v, f in venues.items()},
-            lost=lost, pinned={v: f.backlog.pinned() for v, f in venues.items()},
-            backlog_s={str(p): age_ns / 1e9 for p, age_ns in worst.items()},
+            **worker_report.of_venues(venues, durable=not len(self._outbox)), lost=lost,
+            backlog_s=worker_report.backlog_s(venues, now_ns, self._waits.worst_ns(now_ns)),
             work_n=self._gone_work + sum(f.work_n for f in venues.values()),
             rows_n=self._gone_rows + sum(f.rows_n for f in venues.values()),
             busy_ns=self._busy_ns,
@@ -371,25 +362,13 @@ class Worker:
                 "log": self._tools.read_latency.to_dict(),
                 "worker": self._outbox.latency.to_dict(), "net": self._ports.nets.latency.to_dict(),
             },
-            counters={**self.counters, **self._ports.nets.counters, **self._totals()},
-            error=self._outbox.error or self.error, pid=os.getpid(),
+            counters={
+                **self.counters, **self._ports.nets.counters,
+                **worker_report.totals(venues, self._outbox),
+            },
+            error=self._outbox.error or self.error, pid=self._pid,
         )
-
-    def _totals(self) -> dict[str, int]:
-        outbox = self._outbox
-        return {
-            "appended": outbox.appended, "repeated": outbox.repeated,
-            "append_failures": outbox.failures,
-            "held_records": sum(f.backlog.held_records for f in self._venues.values()),
-            "held_bytes": sum(f.backlog.held_bytes for f in self._venues.values()),
-        }
 
     def stats(self) -> dict[str, Any]:
         """How the worker stands, as JSON values, for people."""
-        report = self.report
-        return {
-            "worker_id": self.worker_id, "incarnation": self.incarnation, "pid": report.pid,
-            "epoch": report.epoch, "flows": {v: len(rows) for v, rows in report.held.items()},
-            "backlog_s": report.backlog_s, "rows_n": report.rows_n, "busy_s": report.busy_ns / 1e9,
-            "counters": report.counters, "error": report.error, "drained": self.drained,
-        }
+        return worker_report.standing(self.worker_id, self.report, self.drained)

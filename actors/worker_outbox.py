@@ -59,9 +59,9 @@ class Outbox:
 
     def flush(self) -> bool:
         """Append what there is; False when something stays. Tries at most once per wait."""
-        now_ns = self._clock_ns()
         if not self._topics and not self._t_read_ns:
             return True
+        now_ns = self._clock_ns()
         if now_ns < self._retry_ns:
             return False
         try:

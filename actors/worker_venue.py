@@ -43,7 +43,8 @@ class Kernel(Protocol):
     """What is needed of `models.flows.kernel.FlowKernel`."""
 
     def handle(
-        self, records: Sequence[TelemetryRecord], subjects: NDArray[np.int32]
+        self, records: Sequence[TelemetryRecord], subjects: NDArray[np.int32], *,
+        since_ns: NDArray[np.int64] | None = None,
     ) -> Any: ...
 
     def snapshot(self, subjects: NDArray[np.int32]) -> bytes: ...
@@ -97,7 +98,8 @@ def load_roster(log: EventLog, venue_id: str, offset: int) -> Roster:
 
 
 class VenueFlows:
-    """`epochs` are the flows held, with the epoch of their grant."""
+    """`epochs` are the flows held, with the epoch of their grant; never written to, so that a
+    report may have them as they are."""
 
     def __init__(self, tools: Tools, roster: Roster, roster_offset: int) -> None:
         self.tools = tools
@@ -106,8 +108,8 @@ class VenueFlows:
         self.subject_ids = [subject.subject_id for subject in roster.subjects]
         self.streams = [flow_stream(self.match_id, name) for name in self.subject_ids]
         self.row_of = roster.subject_row()
-        self.epochs: dict[int, int] = {}
-        self.final: set[int] = set()
+        self.epochs: Mapping[int, int] = {}
+        self.final: frozenset[int] = frozenset()
         self.backlog = Backlog(tools.pending)
         self.rows_n = self.work_n = 0
         self._moulds = MouldCache()
@@ -125,29 +127,30 @@ class VenueFlows:
         """
         begin = self.tools.log.describe(self._telemetry).begin
         offsets: dict[int, int] = {}
-        lost = []
-        for row, epoch in sorted(grants.items()):
+        lost: list[int] = []
+        for row in sorted(grants):
             try:
                 offsets[row] = self._load(row, begin)
             except (OSError, TouchlineError):
                 self.tools.counters["flow_load_failed"] += 1
                 lost.append(row)
                 continue
-            self.epochs[row] = epoch
             self.stored[row] = offsets[row]
+        self.epochs = {**self.epochs, **{row: grants[row] for row in offsets}}
         self.backlog.add(offsets)
         return lost
 
     def release(self, rows: Iterable[int]) -> None:
         """Let go of flows; whoever wants their state has stored it before."""
-        gone = [row for row in rows if row in self.epochs]
+        gone = self.epochs.keys() & set(rows)
+        if not gone:
+            return
         for row in gone:
-            del self.epochs[row]
             self.stored.pop(row, None)
-            self.final.discard(row)
             self.backlog.remove(row)
-        if gone:
-            self._kernel.forget(np.array(gone, np.int32))
+        self.final -= gone
+        self.epochs = {row: epoch for row, epoch in self.epochs.items() if row not in gone}
+        self._kernel.forget(np.array(sorted(gone), np.int32))
 
     def store(self, row: int) -> bool:
         """Snapshot a flow whose effects are all durable; False when nothing has changed since.
@@ -189,7 +192,7 @@ class VenueFlows:
             self._kernel.forget(rows)
             return begin
         if snapshot.final:
-            self.final.add(row)
+            self.final |= {row}
         if snapshot.offset < begin:
             self.tools.counters["records_trimmed_unread"] += begin - snapshot.offset
         return max(snapshot.offset, begin)
@@ -239,7 +242,12 @@ class VenueFlows:
     def work(self, work: Work) -> list[NetTask]:
         """Handle a batch: effects go to the outbox, windows for the nets are given back."""
         records = [held.record for held in work.held]
-        effects = self._kernel.handle(records, np.array(work.subjects, np.int32))
+        since_ns = None if work.together else np.array(
+            [records[first].t_from_ns for first in work.first], np.int64
+        )
+        effects = self._kernel.handle(
+            records, np.array(work.subjects, np.int32), since_ns=since_ns
+        )
         self._put_events(effects.events, records)
         topic, stream = insights_topic(self.venue_id), self.tools.stream
         for rows in effects.states:
@@ -250,8 +258,8 @@ class VenueFlows:
         for held in work.held:
             self.tools.outbox.done_with(held.t_read_ns)
         if records[-1].final:
-            self.final.update(work.subjects)
-        self.work_n += len(work.held) * len(work.subjects)
+            self.final |= set(work.subjects)
+        self.work_n += work.times
         self.backlog.done(work)
         return [self._task(window) for window in effects.windows if fits(window.kind, window.data)]
 

@@ -18,7 +18,16 @@ from models.flows.config import STATE_STEP_NS, FlowConfig
 from models.flows.person_rates import age_ms
 from models.flows.person_rows import next_row
 from models.flows.person_timers import SILENT_NS
-from models.flows.tables import N_EVENTS, N_STATES, Fixes, Knocks, Outputs, Positions, Twins
+from models.flows.tables import (
+    N_EVENTS,
+    N_STATES,
+    Fixes,
+    Knocks,
+    Outputs,
+    Positions,
+    Twins,
+    first_row,
+)
 from models.metrics.goal import BALL_RADIUS_M
 
 COVER_S = 0.3
@@ -33,16 +42,17 @@ EVENTS_A_KNOCK = 6
 
 @njit(cache=True)
 def walk_ball(
-    s: int, twins: Twins, params: NDArray[np.float64], limits: NDArray[Any], pos: Positions,
-    fix: Fixes, knock: Knocks, half: tuple[float, float], periods: NDArray[np.int64],
-    cursor: NDArray[np.int64], end_ns: int, final: bool, out: Outputs,
+    s: int, since_ns: NDArray[np.int64], twins: Twins, params: NDArray[np.float64],
+    limits: NDArray[Any], pos: Positions, fix: Fixes, knock: Knocks, half: tuple[float, float],
+    periods: NDArray[np.int64], cursor: NDArray[np.int64], end_ns: int, final: bool, out: Outputs,
 ) -> bool:
-    """Walk flow `s` up to `end_ns`, by its row of `limits`; False (and nothing done) when `out` may
-    be too small. `cursor` (S,) is scratch: the row of each person reached so far."""
+    """Walk flow `s` from its `since_ns` (S,) up to `end_ns`, by its row of `limits`; False (and
+    nothing done) when `out` may be too small. `cursor` (S,) is scratch: the row of each person
+    reached so far."""
     cfg = limits[s]
     i = twins.i[s]
-    a, a_end = fix.begin[s], fix.begin[s + 1]
-    b, b_end = knock.begin[s], knock.begin[s + 1]
+    a, a_end = first_row(fix.t_ns, fix.begin, s, since_ns[s])
+    b, b_end = first_row(knock.t_ns, knock.begin, s, since_ns[s])
     since = i[L.KT_NEXT_STATE]
     if since == L.NEVER:
         since = min(fix.t_ns[a] if a < a_end else L.NEVER, knock.t_ns[b] if b < b_end else L.NEVER)

@@ -28,6 +28,7 @@ from models.telemetry.kinds import BALL_KINDS
 from models.telemetry.record import TelemetryRecord
 from models.telemetry.roster import Role, Roster
 
+BEFORE_ALL_NS = -(2**63)
 LEAST_EVENTS = 8192
 MOST_GROWTH = 24
 KEPT_ROWS = 32_768
@@ -76,27 +77,33 @@ class FlowKernel:
         self._twins = new_twins(self._count)
         self._gatherer = Gatherer()
         self._choices: dict[bytes, Chosen] = {}
+        self._from_all = frozen(np.full(self._count, BEFORE_ALL_NS, np.int64))
         self._builder = EffectBuilder(roster, self.config, self._limits)
         self._kept = kept or KeptOutputs()
         self.forget(np.arange(self._count, dtype=np.int32))
 
     def handle(
         self, records: Sequence[TelemetryRecord], subjects: NDArray[np.int32],
-        course: Positions | None = None,
+        course: Positions | None = None, since_ns: NDArray[np.int64] | None = None,
     ) -> FlowEffects:
-        """Process consecutive `records` for `subjects` (rows of the roster), each exactly once. A
-        `course` stands in for the records' positions of persons, with what is given of them."""
+        """Process consecutive `records` for `subjects` (rows of the roster), each exactly once.
+
+        course: stands in for the records' positions of persons, with what is given of them.
+        since_ns (len(subjects),): where the first record begins that each subject has not done yet,
+        for subjects that are not equally far.
+        """
         if not records or not len(subjects) or not self._count:
             return FlowEffects([], [], [])
-        chosen = self._choose(subjects)
-        rows = self._gatherer.gather(records)
+        chosen, since = self._choose(subjects), self._since(subjects, since_ns)
+        rows, places = self._gatherer.gather(records), self._devices.places
+        positions = _NO_COURSE if course is None else course
         end_ns, final = records[-1].t_to_ns, records[-1].final
         flows = len(chosen.persons) + len(chosen.balls)
         out, done, grown = self._fresh(records, flows), (0, 0), 1
         while True:
             reached = walk(
-                rows, self._devices.places, _NO_COURSE if course is None else course, chosen, done,
-                self._twins, self._params, self._limits.table, self._field, end_ns, final, out,
+                rows, places, positions, chosen, since, done, self._twins, self._params,
+                self._limits.table, self._field, end_ns, final, out,
             )
             if sum(reached) >= flows:
                 break
@@ -104,6 +111,16 @@ class FlowKernel:
             out, done = self._larger(out, records, flows, grown), reached
         self._builder.drain(out)
         return self._builder.build()
+
+    def _since(
+        self, subjects: NDArray[np.int32], since_ns: NDArray[np.int64] | None
+    ) -> NDArray[np.int64]:
+        """From when on each subject of the roster is walked, if it is."""
+        if since_ns is None:
+            return self._from_all
+        wanted = self._from_all.copy()
+        wanted[subjects] = since_ns
+        return frozen(wanted)
 
     def _choose(self, subjects: NDArray[np.int32]) -> Chosen:
         """Of the subjects those that are walked."""

@@ -4,7 +4,7 @@ Pure; who is served when is decided in `models.flows.pending`.
 """
 
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Set
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -31,15 +31,35 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """Handle `held`, in order, for `subjects`; then call `Backlog.done`."""
+    """Handle `held`, in order, for `subjects`, for each from `held[first]` on; then call
+    `Backlog.done`."""
 
     subjects: tuple[int, ...]
+    first: tuple[int, ...]
     held: tuple[Held, ...]
     priority: Priority
 
     @property
     def next_offset(self) -> int:
         return self.held[-1].offset + 1
+
+    @property
+    def together(self) -> bool:
+        """Whether all subjects want the same records."""
+        return not any(self.first)
+
+    def oldest(self, hot: Set[int]) -> dict[Priority, Held]:
+        """The oldest record for a flow of each class that is concerned."""
+        first: dict[Priority, int] = {}
+        for subject, index in zip(self.subjects, self.first, strict=True):
+            priority = Priority.HOT if subject in hot else Priority.CALM
+            first[priority] = min(first.get(priority, index), index)
+        return {priority: self.held[index] for priority, index in first.items()}
+
+    @property
+    def times(self) -> int:
+        """How many times a record is handled for a flow."""
+        return len(self.held) * len(self.subjects) - sum(self.first)
 
 
 @dataclass(slots=True)
@@ -73,17 +93,26 @@ class Lane:
             del self.held[:count]
 
 
-@dataclass(slots=True)
-class Group:
-    """Flows of a lane that all want `lane.held[index]` next."""
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Flows of a lane and the index in `lane.held` of the first record that waits for each."""
 
     lane: Lane
-    index: int
-    subjects: list[int] = field(default_factory=list)
+    first: dict[int, int]
 
     @property
-    def waits_since_ns(self) -> int:
-        return self.lane.held[self.index].t_append_ns
+    def low(self) -> int:
+        """The index of the oldest record that waits for any."""
+        return min(self.first.values())
 
-    def work(self, subjects: Iterable[int], end: int, priority: Priority) -> Work:
-        return Work(tuple(sorted(subjects)), tuple(self.lane.held[self.index : end]), priority)
+    @property
+    def since_ns(self) -> int:
+        """When the oldest record that waits for any was appended."""
+        return self.lane.held[self.low].t_append_ns
+
+    def work(self, end: int, priority: Priority) -> Work:
+        """Everything below index `end` that waits for any of these flows."""
+        low = self.low
+        subjects = tuple(sorted(subject for subject, index in self.first.items() if index < end))
+        first = tuple(self.first[subject] - low for subject in subjects)
+        return Work(subjects, first, tuple(self.lane.held[low:end]), priority)

@@ -7,15 +7,15 @@ calm flows that lag so far that they would hold up reading, get a lane of their 
 caught up.
 
 Work is chosen hot flows first, with all that is held for them; calm flows follow in bounded
-batches. Flows with equal progress share a batch. Nothing is shed: calm flows wait, and what waits
-is in the log; they do not starve, since hot flows have nothing left to do until more is read. A
-flow has at most one batch in flight.
+batches. Flows share a batch, each from its own progress on. Nothing is shed: calm flows wait, and
+what waits is in the log; they do not starve, since hot flows have nothing left to do until more is
+read. A flow has at most one batch in flight.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from models.flows.lanes import Group, Held, Lane, Priority, Work
+from models.flows.lanes import Held, Lane, Priority, Waiting, Work
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +49,14 @@ class Read:
     max_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Known:
-    """What is asked far more often than it changes: the flows that are hot, what each wants next,
-    and since when the oldest record that waits for one of each class has."""
+    """What is asked more often than it changes, None until it is asked: the flows that are hot,
+    what each flow wants next, and since when the oldest record has that waits for each class."""
 
-    hot: frozenset[int]
-    offsets: dict[int, int]
-    since_ns: dict[Priority, int | None]
+    hot: frozenset[int] | None = None
+    offsets: dict[int, int] | None = None
+    since_ns: dict[Priority, int | None] | None = None
 
 
 class Backlog:
@@ -72,7 +72,7 @@ class Backlog:
         self._hot_until: dict[int, int] = {}
         self._pinned: dict[int, int] = {}
         self._in_flight: set[int] = set()
-        self._known: _Known | None = None
+        self._known = _Known()
 
     # -- flows -------------------------------------------------------------------------------------
 
@@ -82,7 +82,7 @@ class Backlog:
         for subject, offset in sorted(offsets.items(), key=lambda item: (item[1], item[0])):
             assert subject not in self._lane_by, subject
             self._join(subject, offset)
-        self._known = None
+        self._changed()
 
     def remove(self, subject: int) -> None:
         """Forget a flow; unknown ones are no fault."""
@@ -93,16 +93,19 @@ class Backlog:
         if lane is not None:
             del lane.progress[subject]
             self._tidy()
-        self._known = None
+        self._changed()
 
     def offsets(self) -> dict[int, int]:
         """subject -> the offset that it wants next; not to be written to."""
-        return self._know().offsets
+        known = self._known
+        if known.offsets is None:
+            known.offsets = {s: at for lane in self._lanes for s, at in lane.progress.items()}
+        return known.offsets
 
     def pin(self, subject: int, until_ns: int) -> None:
         """Hold a flow hot up to event time `until_ns`, whatever its intensity."""
         self._pinned[subject] = max(self._pinned.get(subject, 0), until_ns)
-        self._known = None
+        self._changed()
 
     def pinned(self) -> dict[int, int]:
         """Pinned flows, and until when."""
@@ -110,7 +113,10 @@ class Backlog:
 
     def hot(self) -> frozenset[int]:
         """Flows that are hot by the newest record read or by one that waits for them, or pinned."""
-        return self._know().hot
+        known = self._known
+        if known.hot is None:
+            known.hot = self._hot_now()
+        return known.hot
 
     # -- reading -----------------------------------------------------------------------------------
 
@@ -131,6 +137,8 @@ class Backlog:
         lane = next((one for one in self._lanes if one.number == read.lane), None)
         if lane is None or lane.next_offset != read.offset:
             return
+        if next_offset == read.offset and lane.unread_since_ns is None:
+            return
         lane.next_offset = max(next_offset, lane.next_offset)
         lane.held.extend(held)
         lane.size_bytes += sum(one.size_bytes for one in held)
@@ -147,19 +155,22 @@ class Backlog:
             for subject in ended:
                 del self._pinned[subject]
         lane.let_go()
-        self._known = None
+        self._changed()
 
     # -- work --------------------------------------------------------------------------------------
 
-    def next_work(self, only_hot: bool = False) -> Work | None:
+    def next_work(self, calm_since_ns: int | None = None) -> Work | None:
         """The batch to do now, or None; its flows are in flight until `done` or `remove`.
-        only_hot: nothing unless it is for hot flows."""
-        hot, calm = self._groups()
+        calm_since_ns: nothing for calm flows alone unless a record that was appended before then
+        waits for one of them."""
+        hot, calm = self._waiting()
         work: Work | None = None
         if hot:
             work = self._hot_work(hot, calm)
-        elif calm and not only_hot:
-            work = self._calm_work(calm)
+        elif calm:
+            oldest = _oldest(calm)
+            if calm_since_ns is None or oldest.since_ns < calm_since_ns:
+                work = self._calm_work(oldest)
         if work is not None:
             self._in_flight.update(work.subjects)
         return work
@@ -170,23 +181,24 @@ class Backlog:
         self._in_flight.difference_update(work.subjects)
         for subject in work.subjects:
             lane = self._lane_by.get(subject)
-            if lane is not None:
-                lane.progress[subject] = max(lane.progress[subject], next_offset)
-            if self._hot_until.get(subject, next_offset) < next_offset:
-                del self._hot_until[subject]
+            if lane is not None and lane.progress[subject] < next_offset:
+                lane.progress[subject] = next_offset
+        over = [s for s, offset in self._hot_until.items() if offset < next_offset]
+        over = [s for s in over if s in work.subjects]
+        for subject in over:
+            del self._hot_until[subject]
         self._tidy()
-        self._known = None
-
-    def lingers(self, since_ns: int) -> bool:
-        """Whether no record that waits was appended before `since_ns`."""
-        return not any(lane.held and lane.held[0].t_append_ns < since_ns for lane in self._lanes)
+        self._changed(hot=bool(over))
 
     def ages_ns(self, now_ns: int) -> dict[Priority, int]:
         """Age of the oldest record that waits for a flow of each class; 0 when none waits. Of
         records that are still to be read it is known only that they are not older than the last."""
+        known = self._known
+        if known.since_ns is None:
+            known.since_ns = self._waits_since(self.hot())
         return {
             priority: 0 if since_ns is None else now_ns - since_ns
-            for priority, since_ns in self._know().since_ns.items()
+            for priority, since_ns in known.since_ns.items()
         }
 
     @property
@@ -203,13 +215,9 @@ class Backlog:
 
     # -- inside ------------------------------------------------------------------------------------
 
-    def _know(self) -> _Known:
-        known = self._known
-        if known is None:
-            hot = self._hot_now()
-            offsets = {s: offset for lane in self._lanes for s, offset in lane.progress.items()}
-            known = self._known = _Known(hot, offsets, self._waits_since(hot))
-        return known
+    def _changed(self, hot: bool = True) -> None:
+        """Flows have moved; hot: and others may be hot now."""
+        self._known = _Known() if hot else _Known(self._known.hot)
 
     def _hot_now(self) -> frozenset[int]:
         return self._hot.union(self._pinned, self._hot_until)
@@ -217,6 +225,8 @@ class Backlog:
     def _waits_since(self, hot: frozenset[int]) -> dict[Priority, int | None]:
         found: dict[Priority, int | None] = {Priority.HOT: None, Priority.CALM: None}
         for lane in self._lanes:
+            if not lane.held and lane.unread_since_ns is None:
+                continue
             lowest = {Priority.HOT: -1, Priority.CALM: -1}
             for subject, offset in lane.progress.items():
                 priority = Priority.HOT if subject in hot else Priority.CALM
@@ -230,38 +240,39 @@ class Backlog:
                     found[priority] = min(since_ns, found[priority] or since_ns)
         return found
 
-    def _groups(self) -> tuple[list[Group], list[Group]]:
-        """Waiting flows by (lane, progress), hot and calm, those that wait longest first."""
+    def _waiting(self) -> tuple[list[Waiting], list[Waiting]]:
+        """Flows that something waits for, hot and calm, lane by lane."""
         hot, in_flight = self.hot(), self._in_flight
-        found: dict[tuple[bool, int, int], Group] = {}
+        found: tuple[list[Waiting], list[Waiting]] = ([], [])
         for lane in self._lanes:
-            end = lane.held[-1].offset if lane.held else -1
-            alike: dict[tuple[bool, int], list[int]] = {}
+            if not lane.held:
+                continue
+            end = lane.held[-1].offset
+            index = {offset: lane.index(offset) for offset in set(lane.progress.values())}
+            first: tuple[dict[int, int], dict[int, int]] = ({}, {})
             for subject, offset in lane.progress.items():
                 if offset <= end and subject not in in_flight:
-                    alike.setdefault((subject in hot, offset), []).append(subject)
-            for (is_hot, offset), subjects in alike.items():
-                index = lane.index(offset)
-                group = found.setdefault((is_hot, lane.number, index), Group(lane, index))
-                group.subjects += subjects
-        ordered = sorted(found.items(), key=lambda item: (item[1].waits_since_ns, item[0]))
-        return [g for key, g in ordered if key[0]], [g for key, g in ordered if not key[0]]
+                    first[subject not in hot][subject] = index[offset]
+            for waiting, of_class in zip(found, first, strict=True):
+                if of_class:
+                    waiting.append(Waiting(lane, of_class))
+        return found
 
-    def _hot_work(self, hot: Sequence[Group], calm: Iterable[Group]) -> Work:
-        group = hot[0]
-        subjects = group.subjects
-        if len(group.lane.held) - group.index <= self.config.together:
-            for other in calm:
-                if other.lane is group.lane and other.index == group.index:
-                    subjects = subjects + other.subjects
-        return group.work(subjects, len(group.lane.held), Priority.HOT)
+    def _hot_work(self, hot: Sequence[Waiting], calm: Sequence[Waiting]) -> Work:
+        """The hot flows of a lane with all that is held for them; with them the calm ones, where
+        that is not much either."""
+        chosen = _oldest(hot)
+        end = len(chosen.lane.held)
+        for other in calm:
+            low = min(chosen.low, other.low)
+            if other.lane is chosen.lane and end - low <= self.config.together:
+                chosen = Waiting(chosen.lane, chosen.first | other.first)
+        return chosen.work(end, Priority.HOT)
 
-    def _calm_work(self, calm: Sequence[Group]) -> Work:
-        group = calm[0]
-        # Up to where the next group waits: from there on both go together.
-        ends = [g.index for g in calm if g.lane is group.lane and g.index > group.index]
-        end = min([group.index + self.config.calm_batch, len(group.lane.held), *ends])
-        return group.work(group.subjects, end, Priority.CALM)
+    def _calm_work(self, calm: Waiting) -> Work:
+        return calm.work(
+            min(calm.low + self.config.calm_batch, len(calm.lane.held)), Priority.CALM
+        )
 
     def _put(self, subject: int, lane: Lane, offset: int) -> None:
         lane.progress[subject] = offset
@@ -305,7 +316,7 @@ class Backlog:
         if len(ahead) == len(lane.progress) or not self.hot().intersection(ahead):
             return
         front = self._new_lane(lane.next_offset)
-        self._known = None
+        self._changed()
         for subject in ahead:
             self._put(subject, front, lane.progress.pop(subject))
 
@@ -321,6 +332,11 @@ class Backlog:
         self._lanes = [lane for lane in self._lanes if lane.progress]
         for lane in self._lanes:
             lane.let_go()
+
+
+def _oldest(waiting: Sequence[Waiting]) -> Waiting:
+    """Those that wait longest."""
+    return min(waiting, key=lambda one: (one.since_ns, one.lane.number))
 
 
 def worst_ages_ns(backlogs: Iterable[Mapping[Priority, int]]) -> dict[Priority, int]:

@@ -29,6 +29,7 @@ from models.flows.tables import (
     Outputs,
     Positions,
     Twins,
+    first_row,
 )
 from models.signal import kalman as K  # noqa: N812
 
@@ -66,35 +67,37 @@ def _fits(
 
 @njit(cache=True)
 def walk_persons(
-    flows: NDArray[np.int64], first: int, twins: Twins, params: NDArray[np.float64],
-    limits: NDArray[Any], pos: Positions, imu: Motions, heart: Hearts, boot: Boots, ball: Fixes,
-    ball_row: int, end_ns: int, final: bool, out: Outputs,
+    flows: NDArray[np.int64], first: int, since_ns: NDArray[np.int64], twins: Twins,
+    params: NDArray[np.float64], limits: NDArray[Any], pos: Positions, imu: Motions, heart: Hearts,
+    boot: Boots, ball: Fixes, ball_row: int, end_ns: int, final: bool, out: Outputs,
 ) -> int:
-    """Walk flows[first:] up to `end_ns`, the end of the last record, each with the thresholds of
-    its row of `limits`. Returns how many of `flows` are done: fewer than all when the buffers may
-    not hold the next one's output."""
+    """Walk flows[first:] from `since_ns` (S,) of each up to `end_ns`, the end of the last record,
+    with the thresholds of its row of `limits`. Returns how many of `flows` are done: fewer than all
+    when the buffers may not hold the next one's output."""
     for n in range(first, flows.shape[0]):
         s = flows[n]
         if not _fits(twins, s, pos, imu, heart, boot, out, end_ns):
             return n
-        cfg = limits[s]
-        _walk_one(s, twins, params, cfg, pos, imu, heart, boot, ball, ball_row, end_ns, final, out)
+        _walk_one(
+            s, since_ns[s], twins, params, limits[s], pos, imu, heart, boot, ball, ball_row, end_ns,
+            final, out,
+        )
     return int(flows.shape[0])
 
 
 @njit(cache=True)
 def _walk_one(
-    s: int, twins: Twins, params: NDArray[np.float64], cfg: FlowConfig, pos: Positions,
-    imu: Motions, heart: Hearts, boot: Boots, ball: Fixes, ball_row: int, end_ns: int, final: bool,
-    out: Outputs,
+    s: int, since_ns: int, twins: Twins, params: NDArray[np.float64], cfg: FlowConfig,
+    pos: Positions, imu: Motions, heart: Hearts, boot: Boots, ball: Fixes, ball_row: int,
+    end_ns: int, final: bool, out: Outputs,
 ) -> None:
     f, i, p, k = twins.f[s], twins.i[s], params[s], twins.kalman[s]
     bins, ring = twins.bins[s], twins.ring[s]
-    a, a_end = pos.begin[s], pos.begin[s + 1]
-    b, b_end = imu.begin[s], imu.begin[s + 1]
-    c, c_end = heart.begin[s], heart.begin[s + 1]
-    d, d_end = boot.begin[s], boot.begin[s + 1]
-    at, at_end = ball.begin[ball_row], ball.begin[ball_row + 1]
+    a, a_end = first_row(pos.t_ns, pos.begin, s, since_ns)
+    b, b_end = first_row(imu.t_ns, imu.begin, s, since_ns)
+    c, c_end = first_row(heart.t_ns, heart.begin, s, since_ns)
+    d, d_end = first_row(boot.t_ns, boot.begin, s, since_ns)
+    at, at_end = first_row(ball.t_ns, ball.begin, ball_row, since_ns)
     given_n = pos.given.shape[1]
     while True:
         ta = pos.t_ns[a] if a < a_end else L.NEVER

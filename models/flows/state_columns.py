@@ -68,6 +68,8 @@ class StateColumns:
         self.counts_before = [sum(self.whole[:at]) for at in range(len(names))]
         self._places = {name: (at, self.whole[at]) for at, name in enumerate(names)}
         self._mask = np.array(self.whole, np.bool_)
+        self._wholes = sum(self.whole)
+        self._floats = len(names) - self._wholes
 
     def place(self, name: str) -> tuple[int, bool]:
         """Which column that is, and whether it holds whole numbers. Raises KeyError."""
@@ -76,9 +78,8 @@ class StateColumns:
     def of(self, body: NDArray[Any], rows: NDArray[np.int64]) -> StateTable:
         """The values of `rows` of body (n, STATE_WIDTH), column by column."""
         count = len(rows)
-        wholes = sum(self.whole)
-        floats = len(self.names) - wholes
-        words = np.empty(2 * count * floats + (count + count % 2) * wholes, np.uint32)
+        width = 2 * count * self._floats + (count + count % 2) * self._wholes
+        words = np.empty(width, np.uint32)
         _turn(body, rows, self._mask, words, words.view(np.float64), words.view(np.int32))
         return StateTable(self, words, count)
 

@@ -8,6 +8,7 @@ kernel is compiled once.
 from typing import NamedTuple
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 
@@ -153,3 +154,14 @@ G_VX, G_VY, G_SPEED, G_LAGGED, G_ACCEL, G_CODE = range(6)
 """Rows of `Positions.given`: velocity and speed m/s, speed behind the poles of acceleration,
 acceleration along the track m/s^2, and what became of the position: `K.STEP_*` or IGNORED."""
 GIVEN_WIDTH = 6
+
+
+@njit(cache=True)
+def first_row(
+    t_ns: NDArray[np.int64], begin: NDArray[np.int64], s: int, since_ns: int
+) -> tuple[int, int]:
+    """The first row of subject `s` at or after `since_ns`, and the end of its rows."""
+    row, end = begin[s], begin[s + 1]
+    while row < end and t_ns[row] < since_ns:
+        row += 1
+    return row, end

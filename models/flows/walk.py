@@ -42,13 +42,14 @@ def _only(subject: NDArray[np.int32], mine: NDArray[np.uint8]) -> NDArray[np.int
 
 @njit(cache=True)
 def walk(
-    rows: Rows, places: Places, course: Positions, chosen: Chosen, done: tuple[int, int],
-    twins: Twins, params: NDArray[np.float64], limits: NDArray[Any], field: Field, end_ns: int,
-    final: bool, out: Outputs,
+    rows: Rows, places: Places, course: Positions, chosen: Chosen, since_ns: NDArray[np.int64],
+    done: tuple[int, int], twins: Twins, params: NDArray[np.float64], limits: NDArray[Any],
+    field: Field, end_ns: int, final: bool, out: Outputs,
 ) -> tuple[int, int]:
-    """Walk persons and balls but for the first `done` of each; how many are done: fewer than all
-    when `out` may not hold the next one's output. `course` stands in for the positions in `rows`
-    when it is not empty (of all subjects, (S + 1,) begins)."""
+    """Walk persons and balls but for the first `done` of each, each from its own `since_ns` (S,)
+    on; how many are done: fewer than all when `out` may not hold the next one's output. `course`
+    stands in for the positions in `rows` when it is not empty (of all subjects, (S + 1,) begins).
+    """
     subjects = chosen.mine.shape[0]
     mine = _only(places.subject, chosen.mine)
     if course.begin.shape[0] > 0:
@@ -59,7 +60,7 @@ def walk(
     persons, balls = done
     if persons < chosen.persons.shape[0]:
         persons = walk_persons(
-            chosen.persons, persons, twins, params, limits, positions,
+            chosen.persons, persons, since_ns, twins, params, limits, positions,
             arrange.motions(rows, places, mine, subjects),
             arrange.hearts(rows, places, mine, subjects),
             arrange.boots(rows, places, mine, subjects), fixes, field.ball_row, end_ns, final, out,
@@ -70,8 +71,8 @@ def walk(
         knocks = arrange.knocks(rows, places, mine, subjects)
         while balls < chosen.balls.shape[0]:
             if not walk_ball(
-                chosen.balls[balls], twins, params, limits, positions, fixes, knocks, field.half_m,
-                field.periods, field.cursor, end_ns, final, out,
+                chosen.balls[balls], since_ns, twins, params, limits, positions, fixes, knocks,
+                field.half_m, field.periods, field.cursor, end_ns, final, out,
             ):
                 return persons, balls
             balls += 1

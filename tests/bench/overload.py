@@ -174,14 +174,15 @@ class Table:
         self._hot = self._hot_table()
         ticks, sort, latency = [], [], []
         done = world.done
-        for venue, rows, first, last, at_ns in zip(
-            done.venue, done.subject, done.first, done.last, done.at_ns, strict=True
+        for venue, rows, since, first, last, at_ns in zip(
+            done.venue, done.subject, done.since, done.first, done.last, done.at_ns, strict=True
         ):
             spans = ((last - first) // TICK_NS).astype(np.int64)
             tick = np.repeat((first - first_ns) // TICK_NS, spans)
             tick += np.concatenate([np.arange(n) for n in spans])
-            ticks.append(np.repeat(tick, len(rows)))
-            sort.append(self._class_of(venue, ticks[-1], np.tile(rows, len(tick))))
+            mine = (tick[:, None] >= (since - first_ns) // TICK_NS).ravel()
+            ticks.append(np.repeat(tick, len(rows))[mine])
+            sort.append(self._class_of(venue, ticks[-1], np.tile(rows, len(tick))[mine]))
             latency.append((at_ns - first_ns) / 1e9 - ticks[-1] / 10)
         self.tick = np.concatenate(ticks) - self._origin
         self.sort, self.latency_s = np.concatenate(sort), np.concatenate(latency)

@@ -35,6 +35,7 @@ from models.simulator.match import MatchConfig, MatchSimulator
 from models.telemetry.block import SampleBlock
 from models.telemetry.devices import index_of
 from models.telemetry.flow_records import RecordDecoder
+from models.telemetry.ipc_write import StreamWriter
 from models.telemetry.kinds import Kind
 from models.telemetry.orders import Order, decode_order
 from models.telemetry.raw import RawBatch
@@ -95,10 +96,12 @@ class WorkClock:
 
     def __call__(self) -> int:
         if self.slow:
-            self.at_ns += int((time.process_time_ns() - self._mark_ns) * self.slow)
+            now_ns = time.process_time_ns()
+            self.at_ns += int((now_ns - self._mark_ns) * self.slow)
+            self._mark_ns = now_ns
             if self.at_ns - self._beside_ns >= BESIDE_NS:
                 self._look_beside()
-            self._mark_ns = time.process_time_ns()
+                self._mark_ns = time.process_time_ns()
         return self.at_ns
 
     def run(self, slow: float) -> None:
@@ -176,6 +179,7 @@ class Edges:
         self.pace = pace
         self._kernels = [EdgeKernel(match.roster, EdgeConfig()) for _ in range(PHASES)]
         self._ids = [device.device_id for device in match.roster.devices]
+        self._writer = StreamWriter(self._ids, [device.kind for device in match.roster.devices])
         self._made: dict[tuple[int, int], list[tuple[TelemetryRecord, bytes]]] = {}
         self.hot: dict[tuple[int, int], NDArray[np.int32]] = {}
         """(phase, number of the record's first tenth of a second) -> subjects that are hot."""
@@ -201,7 +205,7 @@ class Edges:
         found = []
         for record in self._kernels[phase].handle(batch).records:
             marked = replace(record, supplements={}, marks={"source": record.t_from_ns})
-            found.append((marked, encode_record(marked, self._ids)))
+            found.append((marked, encode_record(marked, self._ids, self._writer)))
             hot = record.flows.subject[record.flows.hot]
             for at_ns in range(record.t_from_ns, record.t_to_ns, TICK_NS):
                 self.hot[phase, (at_ns - match.first_ns) // TICK_NS] = hot
@@ -215,6 +219,7 @@ class Done:
     clock: Callable[[], int]
     venue: list[int] = field(default_factory=list)
     subject: list[NDArray[np.int32]] = field(default_factory=list)
+    since: list[NDArray[np.int64]] = field(default_factory=list)
     first: list[NDArray[np.int64]] = field(default_factory=list)
     last: list[NDArray[np.int64]] = field(default_factory=list)
     at_ns: list[int] = field(default_factory=list)
@@ -230,10 +235,13 @@ class WatchedKernel:
         self.forget = self._kernel.forget
 
     def handle(
-        self, records: Sequence[TelemetryRecord], subjects: NDArray[np.int32]
+        self, records: Sequence[TelemetryRecord], subjects: NDArray[np.int32], *,
+        since_ns: NDArray[np.int64] | None = None,
     ) -> FlowEffects:
-        effects = self._kernel.handle(records, subjects)
+        effects = self._kernel.handle(records, subjects, since_ns=since_ns)
         done = self._done
+        everything = np.full(len(subjects), records[0].t_from_ns, np.int64)
+        done.since.append(everything if since_ns is None else since_ns)
         done.at_ns.append(done.clock())
         done.venue.append(self._venue)
         done.subject.append(np.asarray(subjects, np.int32))

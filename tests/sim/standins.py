@@ -138,14 +138,16 @@ class SimFlowKernel:
         self._state: dict[int, list[int]] = {}
 
     def handle(
-        self, records: Sequence[TelemetryRecord], subjects: NDArray[np.int32]
+        self, records: Sequence[TelemetryRecord], subjects: NDArray[np.int32], *,
+        since_ns: NDArray[np.int64] | None = None,
     ) -> SimpleNamespace:
         events: list[Event] = []
         windows: list[SimpleNamespace] = []
         rows: list[tuple[int, int, float]] = []
-        for subject in subjects.tolist():
+        since = [0] * len(subjects) if since_ns is None else since_ns.tolist()
+        for subject, from_ns in zip(subjects.tolist(), since, strict=True):
             state = self._state.setdefault(subject, [0, 0, 0])
-            for record in records:
+            for record in [one for one in records if one.t_from_ns >= from_ns]:
                 self._one(state, subject, record, events, windows)
                 if record.seq % STATES_EVERY == STATES_EVERY - 1 or record.final:
                     rows.append((record.t_to_ns, subject, float(state[1])))

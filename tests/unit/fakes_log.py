@@ -143,13 +143,17 @@ class FakeKernel:
         self._state: dict[int, list[int]] = {}
 
     def handle(
-        self, records: Sequence[TelemetryRecord], subjects: NDArray[np.int32]
+        self, records: Sequence[TelemetryRecord], subjects: NDArray[np.int32], *,
+        since_ns: NDArray[np.int64] | None = None,
     ) -> SimpleNamespace:
         events, rows, windows = [], [], []
-        for subject in subjects.tolist():
+        since = [0] * len(subjects) if since_ns is None else since_ns.tolist()
+        for subject, from_ns in zip(subjects.tolist(), since, strict=True):
             name = self.roster.subjects[subject].subject_id
             state = self._state.setdefault(subject, [0, 0, 0])
             for record in records:
+                if record.t_from_ns < from_ns:
+                    continue
                 assert record.seq == state[0], (name, record.seq, state[0])
                 state[0] += 1
                 state[1] = (state[1] * 31 + record.seq * (subject + 1)) % 1_000_003

@@ -214,6 +214,29 @@ def moved(dice, pool, owner, subjects, roster):
     return new
 
 
+def run_uneven(dice):
+    """Each call takes some subjects, each from where it is, up to a record that none has done."""
+    roster, _, _ = match()
+    ticks, subjects = tick_records(), everybody(roster)
+    records = [
+        joined(ticks[at : at + 3], n, at + 3 >= len(ticks))
+        for n, at in enumerate(range(0, len(ticks), 3))
+    ]
+    kernel, found, done = FlowKernel(roster), Gathered(), np.zeros(len(subjects), np.int64)
+    while (done < len(records)).any():
+        chosen = subjects[[dice.random() < 0.5 for _ in subjects]]
+        low = int(done.min())
+        end = min(low + dice.choice((1, 3, 20)), len(records))
+        chosen = chosen[done[chosen] < end]
+        if not len(chosen):
+            continue
+        low = int(done[chosen].min())
+        since_ns = np.array([records[at].t_from_ns for at in done[chosen]], np.int64)
+        found.add(kernel.handle(records[low:end], chosen, since_ns=since_ns))
+        done[chosen] = end
+    return found.canonical()
+
+
 def test_the_reference_run_is_full_of_events():
     events, rows, windows = reference()
     types = {text.split("type='")[1].split("'")[0] for _, _, text in events}
@@ -244,6 +267,12 @@ def test_cuts_and_grouping_of_records_change_nothing(seed):
 @given(st.integers(0, 2**32 - 1))
 def test_splitting_subjects_over_kernels_changes_nothing(seed):
     assert run(random.Random(seed), 3, False) == reference()
+
+
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.integers(0, 2**32 - 1))
+def test_doing_flows_together_that_are_not_equally_far_changes_nothing(seed):
+    assert run_uneven(random.Random(seed)) == reference()
 
 
 @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -33,8 +33,10 @@ def do(backlog: Backlog) -> Work | None:
     return work
 
 
-def seqs(work: Work) -> list[int]:
-    return [one.record.seq for one in work.held]
+def seqs(work: Work, subject: int | None = None) -> list[int]:
+    """The records of a batch, or those of them that are for `subject`."""
+    first = 0 if subject is None else work.first[work.subjects.index(subject)]
+    return [one.record.seq for one in work.held[first:]]
 
 
 def test_hot_flows_go_first_with_their_whole_backlog() -> None:
@@ -202,7 +204,7 @@ def test_an_answer_to_an_outdated_wish_is_ignored() -> None:
 
 def assert_nothing_is_remembered_wrongly(backlog: Backlog) -> None:
     said = backlog.hot(), backlog.offsets(), backlog.ages_ns(T0_NS + 10**12)
-    backlog._known = None
+    backlog._changed()
     assert (backlog.hot(), backlog.offsets(), backlog.ages_ns(T0_NS + 10**12)) == said
 
 
@@ -228,13 +230,13 @@ def test_every_flow_sees_every_record_once_and_in_order(seed: int) -> None:
         work = do(backlog)
         assert_nothing_is_remembered_wrongly(backlog)
         for subject in work.subjects if work else ():
-            seen[subject] += seqs(work)
+            seen[subject] += seqs(work, subject)
     backlog.add({row: len(seen[row]) for row in range(6) if row not in backlog.offsets()})
     for _ in range(1200):
         fill(backlog, 150)
         work = do(backlog)
         for subject in work.subjects if work else ():
-            seen[subject] += seqs(work)
+            seen[subject] += seqs(work, subject)
     assert all(records == list(range(150)) for records in seen.values())
     assert backlog.lanes == 1
 
@@ -251,11 +253,44 @@ def test_a_flow_stays_hot_until_its_hot_records_are_done() -> None:
     assert backlog.hot() == frozenset()
 
 
-def test_whether_anything_has_lain_for_long_is_told_over_all_lanes() -> None:
+def test_calm_flows_that_may_wait_have_no_batch_until_a_record_has_lain_for_long() -> None:
     backlog = Backlog()
-    backlog.add({0: 0})
-    assert backlog.lingers(T0_NS + 10**12)
+    backlog.add({0: 0, 1: 0})
     fill(backlog, 3)
     first_ns = held(0).t_append_ns
-    assert backlog.lingers(first_ns)
-    assert not backlog.lingers(first_ns + 1)
+    assert backlog.next_work(calm_since_ns=first_ns) is None
+    work = backlog.next_work(calm_since_ns=first_ns + 1)
+    assert work is not None
+    assert work.subjects == (0, 1)
+
+
+def test_hot_flows_wait_for_nothing() -> None:
+    backlog = Backlog(PendingConfig(together=0))
+    backlog.add({0: 0, 1: 0})
+    fill(backlog, 3, hot=(1,))
+    work = backlog.next_work(calm_since_ns=0)
+    assert work is not None
+    assert work.subjects == (1,)
+
+
+def test_flows_that_are_not_equally_far_share_one_batch_each_from_its_own_record_on() -> None:
+    backlog = Backlog()
+    backlog.add({0: 2, 1: 5, 2: 9})
+    fill(backlog, 8)
+    work = do(backlog)
+    assert work is not None
+    assert (work.subjects, work.first, work.times) == ((0, 1), (0, 3), 9)
+    assert seqs(work, 0) == [2, 3, 4, 5, 6, 7]
+    assert seqs(work, 1) == [5, 6, 7]
+    assert backlog.offsets() == {0: 8, 1: 8, 2: 9}
+
+
+def test_a_batch_tells_how_long_each_class_has_waited() -> None:
+    backlog = Backlog()
+    backlog.add({0: 2, 1: 5})
+    fill(backlog, 8)
+    work = backlog.next_work()
+    assert work is not None
+    oldest = {priority: one.offset for priority, one in work.oldest({1}).items()}
+    assert oldest == {Priority.CALM: 2, Priority.HOT: 5}
+    assert {p: one.offset for p, one in work.oldest(set()).items()} == {Priority.CALM: 2}
