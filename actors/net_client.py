@@ -12,7 +12,7 @@ from collections.abc import Callable, Hashable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import groupby
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,10 @@ from models.nets.fallback import fallback_predict
 
 NetCall = Callable[[str, NDArray[np.float32]], NDArray[np.float32]]
 """(net name, inputs (B, *shape)) -> outputs (B, n). Blocks; any exception means that it failed."""
+
+
+# `json.dumps` makes an encoder a call, unless all is as usual.
+_AS_JSON: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +72,7 @@ class Prediction:
             "event_id": task.event_id, "scores": self.scores, "source": self.source,
             "model": f"{task.name}-{'net' if self.source == 'net' else 'rule'}", **task.extra,
         }
-        return json.dumps(body, sort_keys=True, separators=(",", ":")).encode()
+        return _AS_JSON(body).encode()
 
 
 @dataclass(slots=True)

@@ -10,7 +10,7 @@ from models.events import catalog as C  # noqa: N812
 from models.events.envelope import Event
 from models.flows.config import ALGO_VERSION, FlowConfig
 from models.flows.limits import Limits
-from models.flows.state_columns import BALL, PERSON, arrange_states
+from models.flows.state_columns import lay_out
 from models.flows.states import StateRows, describe
 from models.flows.tables import (
     N_EVENTS,
@@ -138,17 +138,10 @@ class EffectBuilder:
     def _states(self, head: Rows, body: Rows, final: bool) -> list[StateRows]:
         if head is None or body is None:
             return []
-        found = []
-        order, persons = arrange_states(head, self.ball)
-        for rows, columns in ((order[:persons], PERSON), (order[persons:], BALL)):
-            if len(rows):
-                t_ns, subject = head[rows].T
-                table = columns.of(body, rows)
-                found.append(StateRows(
-                    np.ascontiguousarray(t_ns), subject.astype(np.int32), table, final,
-                    self.metadata,
-                ))
-        return found
+        return [
+            StateRows(t_ns, subject, table, final, self.metadata)
+            for t_ns, subject, table in lay_out(head, body, self.ball)
+        ]
 
     def _windows(self, head: Rows, body: Rows) -> list[NetWindow]:
         if head is None or body is None:

@@ -4,6 +4,7 @@ Columns are not looked at here: those of blocks that came as bytes (`models.tele
 are handed on as they lie, so that a call costs the same whatever number of rows it has.
 """
 
+from array import array
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -59,7 +60,7 @@ class Gatherer:
         if len(self._tables) > MOST_TABLES:
             self._tables, self._starts, self._maps = [], {}, _NO_MAP
         pieces: list[Any] = []
-        parts: list[tuple[int, ...]] = []
+        parts = array("q")
         at = 0
         for record in records:
             for kind, block in record.blocks.items():
@@ -67,17 +68,19 @@ class Gatherer:
                 if code < 0 or not len(block):
                     continue
                 if isinstance(block, WireBlock):
-                    parts.append((code, *self._wire(block, at)))
+                    parts.append(code)
+                    parts.extend(self._wire(block, at))
                     pieces.append(block.body)
                     at += block.plan.body_bytes
                 else:
-                    parts.append((code, *_columns(block, at, pieces)))
+                    parts.append(code)
+                    parts.extend(_columns(block, at, pieces))
                     at += -(-(16 * len(block) + block.values.nbytes) // 8) * 8
         data = b"".join(pieces)
-        table = np.array(parts, np.int64) if parts else np.empty((0, PART_WIDTH), np.int64)
+        table = np.frombuffer(parts, np.int64) if parts else np.empty(0, np.int64)
         return Rows(
             np.frombuffer(data, np.int64), np.frombuffer(data, np.int32),
-            np.frombuffer(data, np.float32), table, self._maps,
+            np.frombuffer(data, np.float32), table.reshape(-1, PART_WIDTH), self._maps,
         )
 
     def _wire(self, block: WireBlock, at: int) -> tuple[int, ...]:

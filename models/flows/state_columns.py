@@ -6,12 +6,13 @@ in which an Arrow body has them, they can be read by name without a copy and wri
 
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from models.columns import frozen
 from models.flows import layout as L  # noqa: N812
 
 WHOLE: Final = ("fatigue_level", "poss_team", "poss_subject", "hr_flag")
@@ -67,30 +68,25 @@ class StateColumns:
         self.whole = [is_whole(name) for name in names]
         self.counts_before = [sum(self.whole[:at]) for at in range(len(names))]
         self._places = {name: (at, self.whole[at]) for at, name in enumerate(names)}
-        self._mask = np.array(self.whole, np.bool_)
-        self._wholes = sum(self.whole)
-        self._floats = len(names) - self._wholes
+        self.mask = frozen(np.array(self.whole, np.bool_))
 
     def place(self, name: str) -> tuple[int, bool]:
         """Which column that is, and whether it holds whole numbers. Raises KeyError."""
         return self._places[name]
 
-    def of(self, body: NDArray[Any], rows: NDArray[np.int64]) -> StateTable:
+    def of(self, body: NDArray[np.float64], rows: NDArray[np.int64]) -> StateTable:
         """The values of `rows` of body (n, STATE_WIDTH), column by column."""
-        count = len(rows)
-        width = 2 * count * self._floats + (count + count % 2) * self._wholes
-        words = np.empty(width, np.uint32)
-        _turn(body, rows, self._mask, words, words.view(np.float64), words.view(np.int32))
-        return StateTable(self, words, count)
+        return StateTable(self, _turned(body, rows, self.mask), len(rows))
 
 
 @njit(cache=True)
-def _turn(
-    body: NDArray[np.float64], rows: NDArray[np.int64], whole: NDArray[np.bool_],
-    words: NDArray[np.uint32], floats: NDArray[np.float64], counts: NDArray[np.int32],
-) -> None:
-    """Column by column `body[rows]`, as floats or as counts; all three are the same memory."""
-    n, at = rows.shape[0], 0
+def _turned(
+    body: NDArray[np.float64], rows: NDArray[np.int64], whole: NDArray[np.bool_]
+) -> NDArray[np.uint32]:
+    """Column by column `body[rows]`, as floats or, where `whole`, as counts."""
+    n, at, wholes = rows.shape[0], 0, whole.sum()
+    words = np.empty(2 * n * (whole.shape[0] - wholes) + (n + n % 2) * wholes, np.uint32)
+    floats, counts = words.view(np.float64), words.view(np.int32)
     for column in range(whole.shape[0]):
         if whole[column]:
             for k in range(n):
@@ -103,10 +99,11 @@ def _turn(
             for k in range(n):
                 floats[at // 2 + k] = body[rows[k], column]
             at += 2 * n
+    return words
 
 
 @njit(cache=True)
-def arrange_states(
+def _arranged(
     head: NDArray[np.int64], ball: NDArray[np.bool_]
 ) -> tuple[NDArray[np.int64], int]:
     """The order of state rows (n, 2) of time and subject: persons first, each sort by time and then
@@ -133,5 +130,34 @@ def arrange_states(
     return order, persons
 
 
+@njit(cache=True)
+def _lay_out(
+    head: NDArray[np.int64], body: NDArray[np.float64], ball: NDArray[np.bool_],
+    of_person: NDArray[np.bool_], of_ball: NDArray[np.bool_],
+) -> tuple[NDArray[np.int64], NDArray[np.int32], int, NDArray[np.uint32], NDArray[np.uint32]]:
+    order, persons = _arranged(head, ball)
+    t_ns, subject = np.empty(order.shape[0], np.int64), np.empty(order.shape[0], np.int32)
+    for k in range(order.shape[0]):
+        t_ns[k] = head[order[k], 0]
+        subject[k] = head[order[k], 1]
+    first, others = order[:persons], order[persons:]
+    return t_ns, subject, persons, _turned(body, first, of_person), _turned(body, others, of_ball)
+
+
 PERSON: Final = StateColumns(L.PERSON_COLUMNS)
 BALL: Final = StateColumns(L.BALL_COLUMNS)
+
+
+def lay_out(
+    head: NDArray[np.int64], body: NDArray[np.float64], ball: NDArray[np.bool_]
+) -> list[tuple[NDArray[np.int64], NDArray[np.int32], StateTable]]:
+    """State rows as kernels write them, head (n, 2) time and subject, body (n, STATE_WIDTH), as
+    times, subjects and columns: those of persons, then those of balls, where there are any; each by
+    time and then subject. ball (S,) tells the subjects that are balls."""
+    t_ns, subject, persons, first, others = _lay_out(head, body, ball, PERSON.mask, BALL.mask)
+    found = []
+    if persons:
+        found.append((t_ns[:persons], subject[:persons], StateTable(PERSON, first, persons)))
+    if left := len(t_ns) - persons:
+        found.append((t_ns[persons:], subject[persons:], StateTable(BALL, others, left)))
+    return found

@@ -5,7 +5,7 @@ supplements. It remembers the shapes that the venue's edge writes (`models.telem
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import pyarrow as pa
 
@@ -15,6 +15,9 @@ from models.telemetry.ipc import StreamReader
 from models.telemetry.kinds import FLOW_KINDS, Kind
 from models.telemetry.parts import by_kind
 from models.telemetry.record import LIVE, TelemetryRecord, decode_header, record_of
+
+# `Kind(name)` takes longer than to look a name up.
+_KINDS: Final = {str(kind): kind for kind in Kind}
 
 
 class RecordDecoder:
@@ -42,7 +45,7 @@ class RecordDecoder:
             end = offset + part["bytes"]
             if part["bytes"] < 0 or end > len(payload):
                 raise SchemaError("truncated", f"part of {part['bytes']} bytes")
-            kind = Kind(part["kind"])
+            kind = _KINDS[part["kind"]]
             if part["lane"] == LIVE and kind in FLOW_KINDS:
                 block = self._reader.read(payload, kind, offset, end)
                 if block.kind != kind:

@@ -61,7 +61,7 @@ def unpack_header(magic: bytes, payload: bytes) -> tuple[dict[str, Any], int]:
     if start + length > len(payload):
         raise SchemaError("truncated", f"header of {length} bytes in {len(payload)}")
     try:
-        header = json.loads(payload[start : start + length])
+        header = json.loads(str(payload[start : start + length], "utf-8"))
     except (ValueError, RecursionError) as error:
         raise SchemaError("wrong_format", "header is not JSON") from error
     version = header.get("schema_v") if isinstance(header, dict) else None

@@ -18,6 +18,7 @@ FIXED: Final = {
     "t_ingest_ns": np.int64, "flags": np.uint32,
 }
 """What every stream's columns are before the channels, in their order; devices by number."""
+_set: Final = object.__setattr__
 _PLACES: Final = {name: at for at, name in enumerate(FIXED)}
 
 
@@ -44,8 +45,10 @@ class WireBlock(SampleBlock):
     rows: NDArray[np.int32]
 
     def __init__(self, kind: Kind, body: bytes, plan: Plan, rows: NDArray[np.int32]) -> None:
-        for name, value in (("kind", kind), ("body", body), ("plan", plan), ("rows", rows)):
-            object.__setattr__(self, name, value)
+        _set(self, "kind", kind)
+        _set(self, "body", body)
+        _set(self, "plan", plan)
+        _set(self, "rows", rows)
 
     def __len__(self) -> int:
         return self.plan.count
