@@ -8,7 +8,7 @@ everything else on the caller's.
 
 import json
 from collections import Counter, deque
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -104,9 +104,8 @@ class NetClient:
         self.counters: Counter[str] = Counter()
         self.latency = LatencyHistogram()
 
-    def submit(self, tasks: Iterable[NetTask]) -> None:
+    def submit(self, tasks: Sequence[NetTask]) -> None:
         """Take tasks; answers come from `poll`."""
-        tasks = list(tasks)
         if not tasks:
             return
         now_ns = self._clock_ns()

@@ -3,8 +3,7 @@
 from collections.abc import Callable
 from heapq import heapify, heappop, heappush
 
-FlowKey = tuple[str, int]
-"""Venue, and row of its roster."""
+from models.policies.assignment import Flow
 
 
 class DueFlows:
@@ -12,13 +11,13 @@ class DueFlows:
     dropped stay in the heap until they are due, or until they are more than half of it."""
 
     def __init__(self) -> None:
-        self._due_ns: dict[FlowKey, int] = {}
-        self._heap: list[tuple[int, FlowKey]] = []
+        self._due_ns: dict[Flow, int] = {}
+        self._heap: list[tuple[int, Flow]] = []
 
     def __len__(self) -> int:
         return len(self._due_ns)
 
-    def set(self, key: FlowKey, due_ns: int) -> None:
+    def set(self, key: Flow, due_ns: int) -> None:
         """Store the flow at `due_ns`, whatever was said before."""
         self._due_ns[key] = due_ns
         if len(self._heap) > 2 * len(self._due_ns) + 64:
@@ -27,14 +26,14 @@ class DueFlows:
         else:
             heappush(self._heap, (due_ns, key))
 
-    def drop(self, key: FlowKey) -> None:
+    def drop(self, key: Flow) -> None:
         """The flow is another's; unknown ones are no fault."""
         self._due_ns.pop(key, None)
 
-    def take(self, now_ns: int, may_wait: Callable[[FlowKey, int], bool]) -> FlowKey | None:
+    def take(self, now_ns: int, may_wait: Callable[[Flow, int], bool]) -> Flow | None:
         """The flow that is most overdue and need not wait, if there is any. It keeps its time:
         `set` it anew. `may_wait` is told the flow and for how long it has been due."""
-        passed: list[tuple[int, FlowKey]] = []
+        passed: list[tuple[int, Flow]] = []
         found = None
         while found is None and self._heap and self._heap[0][0] <= now_ns:
             due_ns, key = entry = heappop(self._heap)

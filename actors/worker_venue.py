@@ -242,7 +242,7 @@ class VenueFlows:
     def work(self, work: Work) -> list[NetTask]:
         """Handle a batch: effects go to the outbox, windows for the nets are given back."""
         records = [held.record for held in work.held]
-        since_ns = None if work.together else np.array(
+        since_ns = None if work.even else np.array(
             [records[first].t_from_ns for first in work.first], np.int64
         )
         effects = self._kernel.handle(

@@ -67,13 +67,12 @@ class Gatherer:
                 code = CODES.get(kind, -1)
                 if code < 0 or not len(block):
                     continue
+                parts.append(code)
                 if isinstance(block, WireBlock):
-                    parts.append(code)
                     parts.extend(self._wire(block, at))
                     pieces.append(block.body)
                     at += block.plan.body_bytes
                 else:
-                    parts.append(code)
                     parts.extend(_columns(block, at, pieces))
                     at += -(-(16 * len(block) + block.values.nbytes) // 8) * 8
         data = b"".join(pieces)

@@ -44,7 +44,7 @@ class Work:
         return self.held[-1].offset + 1
 
     @property
-    def together(self) -> bool:
+    def even(self) -> bool:
         """Whether all subjects want the same records."""
         return not any(self.first)
 

@@ -183,10 +183,10 @@ class Backlog:
             lane = self._lane_by.get(subject)
             if lane is not None and lane.progress[subject] < next_offset:
                 lane.progress[subject] = next_offset
-        over = [s for s, offset in self._hot_until.items() if offset < next_offset]
-        over = [s for s in over if s in work.subjects]
+        until = self._hot_until
+        over = [s for s in work.subjects if until.get(s, next_offset) < next_offset]
         for subject in over:
-            del self._hot_until[subject]
+            del until[subject]
         self._tidy()
         self._changed(hot=bool(over))
 

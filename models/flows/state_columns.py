@@ -74,16 +74,13 @@ class StateColumns:
         """Which column that is, and whether it holds whole numbers. Raises KeyError."""
         return self._places[name]
 
-    def of(self, body: NDArray[np.float64], rows: NDArray[np.int64]) -> StateTable:
-        """The values of `rows` of body (n, STATE_WIDTH), column by column."""
-        return StateTable(self, _turned(body, rows, self.mask), len(rows))
-
 
 @njit(cache=True)
-def _turned(
+def turned(
     body: NDArray[np.float64], rows: NDArray[np.int64], whole: NDArray[np.bool_]
 ) -> NDArray[np.uint32]:
-    """Column by column `body[rows]`, as floats or, where `whole`, as counts."""
+    """Column by column `body[rows]` of body (n, STATE_WIDTH), as floats or, where `whole`, as
+    counts: the words of a `StateTable`."""
     n, at, wholes = rows.shape[0], 0, whole.sum()
     words = np.empty(2 * n * (whole.shape[0] - wholes) + (n + n % 2) * wholes, np.uint32)
     floats, counts = words.view(np.float64), words.view(np.int32)
@@ -141,7 +138,7 @@ def _lay_out(
         t_ns[k] = head[order[k], 0]
         subject[k] = head[order[k], 1]
     first, others = order[:persons], order[persons:]
-    return t_ns, subject, persons, _turned(body, first, of_person), _turned(body, others, of_ball)
+    return t_ns, subject, persons, turned(body, first, of_person), turned(body, others, of_ball)
 
 
 PERSON: Final = StateColumns(L.PERSON_COLUMNS)

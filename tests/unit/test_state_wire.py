@@ -4,14 +4,22 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from models.flows import layout as L  # noqa: N812
 from models.flows import state_wire
-from models.flows.state_columns import StateColumns, is_whole
+from models.flows.state_columns import StateColumns, StateTable, is_whole, turned
 from models.flows.state_wire import MouldCache
 from models.flows.states import StateRows, decode_states, encode_states
 
 IDS = [f"athlete-{row}" for row in range(7)]
+
+
+def table_of(
+    names: tuple[str, ...], body: NDArray[np.float64], rows: NDArray[np.int64]
+) -> StateTable:
+    columns = StateColumns(names)
+    return StateTable(columns, turned(body, rows, columns.mask), len(rows))
 
 
 def rows_of(
@@ -24,7 +32,7 @@ def rows_of(
     for at, name in enumerate(names):
         if is_whole(name):
             body[:, at] = draw.integers(-1, 7, count + 2)
-    columns = StateColumns(names).of(body, draw.permutation(count + 2)[:count])
+    columns = table_of(names, body, draw.permutation(count + 2)[:count])
     subject = draw.integers(0, len(IDS), count).astype(np.int32)
     t_ns = draw.integers(0, 1 << 60, count)
     return StateRows(t_ns, subject, columns, final, metadata)
@@ -54,7 +62,7 @@ def test_columns_read_by_name_are_those_of_the_buffer() -> None:
     names = L.PERSON_COLUMNS
     body = np.random.default_rng(4).normal(size=(9, len(names))) * 100.0
     for picked in ([], [3], [8, 0, 5], [1, 2]):
-        table = StateColumns(names).of(body, np.array(picked, np.int64))
+        table = table_of(names, body, np.array(picked, np.int64))
         assert tuple(table) == names
         for at, name in enumerate(names):
             wanted = body[picked, at].astype(np.int32 if is_whole(name) else np.float64)
