@@ -16,7 +16,7 @@ from actors.stadium_journal import Counters, Journal
 from cluster.snapshots import SnapshotStore
 from models.edge.kernel import EdgeKernel
 from models.errors import ConfigError, SchemaError
-from models.telemetry.raw import RawBatch, decode_raw
+from models.telemetry.raw import RawBatch, RawDecoder
 
 MAGIC: Final = b"TLE1"
 PAGE_RECORDS: Final = 64
@@ -105,10 +105,10 @@ def _split(payload: bytes) -> tuple[dict[str, Any], bytes]:
 
 def _replay(journal: Journal, apply: Callable[[RawBatch, int, int], None]) -> tuple[int, int]:
     topic = journal.topics["raw"]
-    rows_of = {
+    decoder = RawDecoder({
         (device.device_id, device.kind): row
         for row, device in reversed(list(enumerate(journal.roster.devices)))
-    }
+    })
     replayed = damaged = 0
     while stored := journal.log.read(
         topic, journal.counters.raw_offset, PAGE_RECORDS, PAGE_BYTES
@@ -117,7 +117,7 @@ def _replay(journal: Journal, apply: Callable[[RawBatch, int, int], None]) -> tu
             # Readers skip records that do not verify, which leaves gaps between offsets.
             damaged += one.offset - journal.counters.raw_offset
             try:
-                batch = decode_raw(one.record.payload, rows_of)
+                batch = decoder.decode(one.record.payload)
             except SchemaError:
                 damaged += 1
                 journal.counters.raw_offset = one.offset + 1

@@ -54,7 +54,7 @@ def run_live(settings: Settings, options: argparse.Namespace) -> int:
         _serve(session, stop, options.seconds)
         finished = session.finish()
         failure = session.progress().failure
-        rolled = _roll(settings)
+        rolled = _roll(settings, beside=False)
         meter.stop()
         usage = {"wall_s": time.monotonic() - started_s, **meter.usage()}
         report = build_report(collect_facts(session, usage))
@@ -85,18 +85,20 @@ def _serve(session: Session, stop: threading.Event, seconds: float) -> None:
             print(progress.text, flush=True)
             status_s = time.monotonic() + STATUS_S
         if time.monotonic() >= roll_s:
-            _roll(session.settings)  # one that fails has its next turn; the live path goes on
+            # One that fails has its next turn; the live path goes on, and goes first.
+            _roll(session.settings, beside=True)
             roll_s = time.monotonic() + every_s
 
 
-def _roll(settings: Settings) -> bool:
+def _roll(settings: Settings, beside: bool) -> bool:
     # Here and not above: what rolls is not needed to start, and a restart has to be quick.
     from jobs.recompute import recompute
-    from jobs.roll import roll
+    from jobs.roll import roll, spread_beside, spread_with_ray
 
+    spread = spread_beside if beside else spread_with_ray
     try:
-        roll(settings)
-        for one in recompute(settings):
+        roll(settings, spread=spread)
+        for one in recompute(settings, spread=spread):
             print(f"recomputed {summary_line(one)}", flush=True)
     except Exception as error:  # whatever storage throws: the report must still come
         _complain(f"rolling or recomputing failed: {error}")

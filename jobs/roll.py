@@ -16,6 +16,7 @@ from typing import Any, Final, Protocol, TypeVar
 
 import pyarrow as pa
 
+from cluster.background import in_background
 from cluster.eventlog.open import open_log
 from cluster.eventlog.port import EventLog
 from cluster.settings import Settings
@@ -39,6 +40,8 @@ TIERS: Final = ("warm", "cold")
 PATIENCE_S: Final = 600.0
 """A roll that has not moved for so long has found no free CPU, and gives up."""
 MAX_ERROR_CHARS: Final = 2000
+CPUS_A_ROLLER: Final = 4
+"""Beside the live path one item is worked on at a time for so many CPUs of the cluster."""
 
 Item = tuple[str, str]
 Work = Callable[[Settings, str, str], Manifest | None]
@@ -156,8 +159,19 @@ def spread_here(settings: Settings, work: Work, items: list[Item]) -> list[Outco
     return found
 
 
-def spread_with_ray(settings: Settings, work: Work, items: list[Item]) -> list[Outcome]:
-    """Each item a block of a Ray Data pipeline. Raises RollError."""
+def spread_beside(settings: Settings, work: Work, items: list[Item]) -> list[Outcome]:
+    """As `spread_with_ray`, beside the live path: each process that starts takes seconds of a core
+    before it can give way, so few do, one after the other's work. Raises RollError."""
+    import ray
+
+    cpus = int(ray.cluster_resources().get("CPU", 1))  # type: ignore[no-untyped-call]
+    return spread_with_ray(settings, work, items, max(cpus // CPUS_A_ROLLER, 1))
+
+
+def spread_with_ray(
+    settings: Settings, work: Work, items: list[Item], at_once: int | None = None
+) -> list[Outcome]:
+    """Each item a block of a Ray Data pipeline, at most `at_once` of them at a time. RollError."""
     if not items:
         return []
     import ray
@@ -169,11 +183,12 @@ def spread_with_ray(settings: Settings, work: Work, items: list[Item]) -> list[O
     logging.getLogger("ray.data").setLevel(logging.WARNING)
     # It would warn that the progress bars are off.
     logging.getLogger("ray.data._internal.progress").setLevel(logging.ERROR)
-    tables = [pa.table({"venue": [venue], "match": [match]}) for venue, match in items]
+    named = [{"venue": venue, "match": match} for venue, match in items]
     with DataContext.current(context):
-        results = ray.data.from_arrow(tables).map_batches(
+        # The driver makes these blocks; of tables it would have tasks ask for their size.
+        results = ray.data.from_items(named, override_num_blocks=len(named)).map_batches(
             partial(_batch, settings=settings.to_dict(), work=work),
-            batch_size=None, batch_format="pyarrow", num_cpus=1,
+            batch_size=None, batch_format="pyarrow", num_cpus=1, concurrency=at_once,
         )
         try:
             rows = results.take_all()
@@ -196,11 +211,12 @@ def _data_errors() -> tuple[type[Exception], ...]:
 
 
 def _batch(batch: pa.Table, settings: dict[str, Any], work: Work) -> pa.Table:
-    """f(a ++ b) = f(a) ++ f(b): items are independent of each other."""
+    """f(a ++ b) = f(a) ++ f(b): items are independent of each other. What is live on the same
+    machine goes first."""
     items = zip(
         batch.column("venue").to_pylist(), batch.column("match").to_pylist(), strict=True
     )
-    found = spread_here(Settings.from_dict(settings), work, list(items))
+    found = in_background(partial(spread_here, Settings.from_dict(settings), work, list(items)))
     bodies = [one.manifest.to_bytes() if one.manifest else b"" for one in found]
     errors = [one.error for one in found]
     return pa.table({"manifest": pa.array(bodies, pa.binary()), "error": pa.array(errors)})

@@ -15,6 +15,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 from urllib.parse import quote
 
+import numpy as np
+
 from actors.stadium_journal import edge_stream
 from cluster import names
 from cluster.edge_settings import edge_config
@@ -35,7 +37,8 @@ from models.telemetry.block import SampleBlock, concat_blocks
 from models.telemetry.devices import index_of
 from models.telemetry.kinds import Kind
 from models.telemetry.quarantine import REJECTED_TYPE, decode_refusals
-from models.telemetry.raw import RawBatch, decode_raw
+from models.telemetry.raw import RawBatch, RawDecoder
+from models.telemetry.raw_join import join_batches
 from models.telemetry.record import TelemetryRecord
 from models.tiers import warm
 from models.tiers.columns import HEALTH_EVENTS
@@ -129,6 +132,7 @@ class _Roll:
         self._tables = warm.SampleTables(self._roster)
         self._flow_of = DeviceMap(self._roster).subject
         self._pending: dict[Kind, list[SampleBlock]] = {}
+        self._pending_rows: Counter[Kind] = Counter()
         self._passed_over: Counter[str] = Counter()
         self._writer = TierWriter(ports.storage, self._root, self._number, ports.key_dir)
 
@@ -178,14 +182,8 @@ class _Roll:
         if until_ns is not None:
             end = min(end, offset_at(self._log, topic, until_ns))
         kernel: EdgeKernel | None = None
-        rows_of = index_of(self._roster).rows_of
-        for stored in self._new(topic, end):
+        for batch in join_batches(self._raw_batches(topic, end)):
             kernel = kernel or self._kernel()
-            try:
-                batch = decode_raw(stored.record.payload, rows_of)
-            except SchemaError:
-                self._passed_over["unreadable"] += 1  # the stadium passed it over as well
-                continue
             if not progress.ended:
                 self._handle(kernel, batch)
         if until_ns is not None and not progress.ended:
@@ -196,6 +194,14 @@ class _Roll:
             self._flush(kind)
         if kernel is not None:
             progress.kernel = kernel.snapshot()
+
+    def _raw_batches(self, topic: str, end: int) -> Iterator[RawBatch]:
+        decoder = RawDecoder(index_of(self._roster).rows_of)
+        for stored in self._new(topic, end):
+            try:
+                yield decoder.decode(stored.record.payload)
+            except SchemaError:
+                self._passed_over["unreadable"] += 1  # the stadium passed it over as well
 
     def _kernel(self) -> EdgeKernel:
         kernel = EdgeKernel(self._roster, self._ports.config)
@@ -212,16 +218,17 @@ class _Roll:
     def _take(self, record: TelemetryRecord) -> None:
         self._progress.end_ns = max(self._progress.end_ns, record.t_to_ns)
         for block in record.blocks.values():
-            for row in set(self._flow_of[block.device].tolist()) - {-1}:
+            for row in set(np.unique(self._flow_of[block.device]).tolist()) - {-1}:
                 self._progress.expected.add(self._roster.subjects[row].subject_id)
         for lane in (record.blocks, record.supplements):
             for kind, block in lane.items():
-                held = self._pending.setdefault(kind, [])
-                held.append(block)
-                if sum(map(len, held)) >= GROUP_ROWS:
+                self._pending.setdefault(kind, []).append(block)
+                self._pending_rows[kind] += len(block)
+                if self._pending_rows[kind] >= GROUP_ROWS:
                     self._flush(kind)
 
     def _flush(self, kind: Kind) -> None:
+        self._pending_rows[kind] = 0
         blocks = [block for block in self._pending.pop(kind) if len(block)]
         if blocks:
             self._writer.add(str(kind), self._tables.of(concat_blocks(blocks)))

@@ -4,7 +4,8 @@ A record of a tenth of a second holds some 200 rows in seven streams; opening ea
 reader costs more than all the work on the rows. Here the schema and dictionary messages, which a
 writer repeats byte for byte, are looked up, and only the record batch message is parsed: Arrow
 columnar format, "Encapsulated message format" and Message.fbs (FlatBuffers, little-endian).
-Whatever is not the plain case (nulls, compression, another schema) is left to pyarrow.
+Whatever is not the plain case (nulls, compression, another schema) is left to pyarrow. Lean streams
+(`models.telemetry.ipc_write`) are plain, too.
 """
 
 import struct
@@ -22,7 +23,7 @@ from models.telemetry.arrow import first_block, kind_of, schema_of
 from models.telemetry.block import SampleBlock
 from models.telemetry.ipc_tables import DICTIONARY, RECORDS, batch_at, field_at, message_at
 from models.telemetry.kinds import KINDS, Kind
-from models.telemetry.wire_block import FIXED, Plan, WireBlock
+from models.telemetry.wire_block import FIXED, Plan, WireBlock, whole_block
 
 MOST_LAYOUTS: Final = 64
 MOST_PLANS: Final = 8192
@@ -30,10 +31,12 @@ MOST_PLANS: Final = 8192
 
 @dataclass(frozen=True, slots=True)
 class _Layout:
-    """What schema and dictionary messages say: kind, and roster row by dictionary index."""
+    """What schema and dictionary messages say: kind, roster row by dictionary index, and which
+    channels of the kind there are, None for all of them."""
 
     kind: Kind
     rows: NDArray[np.int32]
+    channels: tuple[int, ...] | None
 
 
 class StreamReader:
@@ -73,7 +76,8 @@ class StreamReader:
                 return None
             at = begin + len(prefix)
             (size,) = struct.unpack_from("<i", data, at + 4)
-            channels = len(KINDS[layout.kind].channels)
+            some = layout.channels
+            channels = len(KINDS[layout.kind].channels if some is None else some)
             plan = _plan(data[at : min(at + 8 + size, end)], channels)
             if plan is None:
                 return None
@@ -81,6 +85,8 @@ class StreamReader:
             if at + plan.body_bytes > end:
                 return None
             body = data[at : at + plan.body_bytes]
+            if some is not None:
+                return whole_block(layout.kind, body, plan, layout.rows, some)
             return WireBlock(layout.kind, body, plan, layout.rows)
         except (struct.error, IndexError, ValueError):
             return None
@@ -96,13 +102,28 @@ class StreamReader:
         try:
             schema = pa.ipc.read_schema(pa.py_buffer(prefix))
             kind = kind_of(schema)
-            if not schema.equals(schema_of(kind)):
-                return None
+            channels = _channels_of(schema, kind)
             names = _dictionary_of(prefix, schema)
         except (pa.ArrowException, SchemaError, OSError, LookupError, ValueError, struct.error):
             return None
         rows = self._rows_of.get(kind, {})
-        return _Layout(kind, np.array([rows.get(name, -1) for name in names], np.int32))
+        return _Layout(kind, np.array([rows.get(name, -1) for name in names], np.int32), channels)
+
+
+def _channels_of(schema: pa.Schema, kind: Kind) -> tuple[int, ...] | None:
+    """The channels of a kind that a stream has, None for all. Raises ValueError where it is not as
+    we write it."""
+    whole, channels = schema_of(kind), KINDS[kind].channels
+    if schema.equals(whole):
+        return None
+    found = set(schema.names)
+    here = tuple(
+        c for c, channel in enumerate(channels) if channel.name in found or not channel.nullable
+    )
+    fields = [whole.field(at) for at in (*range(len(FIXED)), *(len(FIXED) + c for c in here))]
+    if not here or not schema.equals(pa.schema(fields)):
+        raise ValueError("an unusual schema")
+    return here
 
 
 def _dictionary_of(prefix: bytes, schema: pa.Schema) -> list[str]:

@@ -6,7 +6,7 @@ The header lists its parts as `{"lane", "kind", "bytes"}` in the order in which 
 
 import json
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final
 
 import pyarrow as pa
@@ -14,12 +14,16 @@ import pyarrow as pa
 from models.errors import SchemaError
 from models.telemetry.arrow import SCHEMA_VERSION, first_block, to_arrow
 from models.telemetry.block import SampleBlock
+from models.telemetry.ipc import StreamReader
 from models.telemetry.ipc_mould import stream_of
 from models.telemetry.ipc_write import Piece, StreamWriter, spoken, with_channels
 from models.telemetry.kinds import Kind
 
 # `json.dumps` makes an encoder a call, unless all is as usual.
 _AS_JSON: Final = json.JSONEncoder(separators=(",", ":")).encode
+
+# `Kind(name)` takes longer than to look a name up.
+_KINDS: Final = {str(kind): kind for kind in Kind}
 
 Lanes = dict[str, dict[Kind, SampleBlock]]
 
@@ -100,3 +104,27 @@ def unpack_parts(
     except (LookupError, TypeError, ValueError, StopIteration, pa.ArrowException, OSError) as error:
         raise SchemaError("wrong_format", str(error)[:200]) from error
     return found
+
+
+def read_lane(
+    header: Mapping[str, Any], payload: bytes, offset: int, reader: StreamReader, lane: str,
+    kinds: Collection[Kind],
+) -> dict[Kind, SampleBlock]:
+    """The blocks of one lane and of some kinds, by a reader that remembers the shapes of a sender.
+    Raises SchemaError."""
+    blocks: dict[Kind, SampleBlock] = {}
+    try:
+        for part in header["parts"]:
+            end = offset + part["bytes"]
+            if part["bytes"] < 0 or end > len(payload):
+                raise SchemaError("truncated", f"part of {part['bytes']} bytes")
+            kind = _KINDS[part["kind"]]
+            if part["lane"] == lane and kind in kinds:
+                block = reader.read(payload, kind, offset, end)
+                if block.kind != kind:
+                    raise SchemaError("wrong_format", f"part of {kind} holds {block.kind}")
+                blocks[kind] = block
+            offset = end
+    except (LookupError, TypeError, ValueError, StopIteration, pa.ArrowException, OSError) as error:
+        raise SchemaError("wrong_format", str(error)[:200]) from error
+    return blocks

@@ -8,15 +8,17 @@ Bytes: b"TLW1", u32 little-endian header length, JSON header, then one Arrow IPC
 without the channels that no row of it has.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from models.errors import SchemaError
 from models.telemetry.block import SampleBlock
+from models.telemetry.ipc import StreamReader
 from models.telemetry.ipc_write import StreamWriter
-from models.telemetry.kinds import Kind
+from models.telemetry.kinds import KINDS, Kind
 from models.telemetry.orders import Order, order_from
-from models.telemetry.parts import pack, unpack_header, unpack_parts
+from models.telemetry.parts import by_kind, pack, read_lane, unpack_header
 
 MAGIC = b"TLW1"
 _LANE = "raw"
@@ -62,16 +64,28 @@ def encode_raw(
     return pack(MAGIC, header, {_LANE: batch.blocks}, device_ids, writer, lean=True)
 
 
-def decode_raw(payload: bytes, rows_of: dict[tuple[str, Kind], int]) -> RawBatch:
-    """The batch in `payload`; `rows_of` maps (device_id, kind) to rows. Raises SchemaError."""
-    header, offset = unpack_header(MAGIC, payload)
-    blocks = unpack_parts(header, payload, offset, rows_of, (_LANE,))[_LANE]
-    try:
-        return RawBatch(
-            str(header["source_id"]), int(header["cursor"]), int(header["now_ns"]), blocks,
-            {str(label): int(rows) for label, rows in header["refused"].items()},
-            bool(header["end"]), tuple(order_from(body) for body in header.get("orders", ())),
-            {str(label): int(count) for label, count in header.get("unread", {}).items()},
-        )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise SchemaError("wrong_format", str(error)[:200]) from error
+class RawDecoder:
+    """Raw batches of one venue, one after the other; `rows_of` maps (device_id, kind) to rows. It
+    remembers the shapes that the venue's stadium writes (`models.telemetry.ipc`)."""
+
+    def __init__(self, rows_of: Mapping[tuple[str, Kind], int]) -> None:
+        self._reader = StreamReader(by_kind(rows_of))
+
+    def decode(self, payload: bytes) -> RawBatch:
+        """The batch in `payload`. Raises SchemaError."""
+        header, offset = unpack_header(MAGIC, payload)
+        blocks = read_lane(header, payload, offset, self._reader, _LANE, KINDS)
+        try:
+            return RawBatch(
+                str(header["source_id"]), int(header["cursor"]), int(header["now_ns"]), blocks,
+                {str(label): int(rows) for label, rows in header["refused"].items()},
+                bool(header["end"]), tuple(order_from(body) for body in header.get("orders", ())),
+                {str(label): int(count) for label, count in header.get("unread", {}).items()},
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise SchemaError("wrong_format", str(error)[:200]) from error
+
+
+def decode_raw(payload: bytes, rows_of: Mapping[tuple[str, Kind], int]) -> RawBatch:
+    """One batch; who has many keeps a `RawDecoder`. Raises SchemaError."""
+    return RawDecoder(rows_of).decode(payload)

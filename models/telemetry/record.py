@@ -99,25 +99,24 @@ def record_of(
     header: Mapping[str, Any], blocks: dict[Kind, SampleBlock],
     supplements: dict[Kind, SampleBlock],
 ) -> TelemetryRecord:
-    """What `header` says, with its blocks. Raises KeyError, TypeError or ValueError for a header
-    of another shape."""
-    flows = header["flows"]
-    return TelemetryRecord(
-        header["venue_id"], header["match_id"], header["seq"], header["t_from_ns"],
-        header["t_to_ns"], blocks, supplements,
-        FlowStates(
-            np.array(flows["subject"], np.int32), np.array(flows["score"], np.float32),
-            np.array(flows["hot"], np.bool_),
-        ),
-        header["marks"], header["final"],
-    )
+    """What `header` says, with its blocks. Raises SchemaError."""
+    try:
+        flows = header["flows"]
+        return TelemetryRecord(
+            header["venue_id"], header["match_id"], header["seq"], header["t_from_ns"],
+            header["t_to_ns"], blocks, supplements,
+            FlowStates(
+                np.array(flows["subject"], np.int32), np.array(flows["score"], np.float32),
+                np.array(flows["hot"], np.bool_),
+            ),
+            header["marks"], header["final"],
+        )
+    except (LookupError, TypeError, ValueError) as error:
+        raise SchemaError("wrong_format", str(error)[:200]) from error
 
 
 def decode_record(payload: bytes, rows_of: dict[tuple[str, Kind], int]) -> TelemetryRecord:
     """The record in `payload`; `rows_of` maps (device_id, kind) to rows. Raises SchemaError."""
     header, offset = decode_header(payload)
     lanes = unpack_parts(header, payload, offset, rows_of, (LIVE, _LATE))
-    try:
-        return record_of(header, lanes[LIVE], lanes[_LATE])
-    except (KeyError, TypeError, ValueError) as error:
-        raise SchemaError("wrong_format", str(error)[:200]) from error
+    return record_of(header, lanes[LIVE], lanes[_LATE])

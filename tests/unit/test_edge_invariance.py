@@ -1,133 +1,25 @@
 """The edge's results do not depend on how its input is cut, nor on being stopped and restored."""
 
 import numpy as np
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from models.edge.config import EdgeConfig
 from models.edge.kernel import EdgeKernel
-from models.telemetry.block import SampleBlock, concat_blocks
-from models.telemetry.kinds import KINDS, Kind
-from models.telemetry.orders import Order, OrderVerb
-from models.telemetry.roster import Device, Roster
-from tests.unit.edge_lab import (
-    MS,
-    SECOND,
-    T0,
-    Result,
-    batches_of,
-    block_of,
-    play,
-    roster_of,
-)
-
-SPAN_NS = 9 * SECOND
-ROSTER = roster_of(
-    Device("lps-1", Kind.LPS, "a1", 20.0), Device("gps-1", Kind.GNSS, "a1", 10.0, source_rank=1),
-    Device("imu-1", Kind.IMU, "a1", 100.0, full_scale=157.0),
-    Device("imu-2", Kind.IMU, "a2", 100.0, full_scale=157.0, counter_bits=16),
-    Device("hr-1", Kind.HEART, "a1", 1.0), Device("lps-2", Kind.LPS, "a2", 60.0),
-    Device("imu-2", Kind.HEALTH, "a2", 1.0), Device("chip", Kind.BALL_POS, "ball", 50.0),
-    Device("chip", Kind.BALL_IMU, "ball", 500.0, full_scale=1961.0),
-    Device("imu-1", Kind.IMU, "a2", 100.0, valid_from_ns=T0 + 6 * SECOND, full_scale=157.0),
-)
-ROSTER = Roster(
-    "v", "m", subjects=ROSTER.subjects,
-    devices=(
-        *ROSTER.devices[:2],
-        Device(
-            "imu-1", Kind.IMU, "a1", 100.0, valid_to_ns=T0 + 6 * SECOND, full_scale=157.0
-        ),
-        *ROSTER.devices[3:],
-    ),
-)
-
-
-def _stream(row: int, rng: np.random.Generator) -> SampleBlock:
-    """One device's rows in arrival order, with everything that goes wrong in them."""
-    device = ROSTER.devices[row]
-    n = int(device.rate_hz * SPAN_NS / SECOND)
-    seq = np.arange(n) + (65_000 if device.counter_bits == 16 else 0)
-    boot = np.where(np.arange(n) < n * rng.choice([0.6, 2.0]), 1, 2)
-    t_ns = T0 + (np.arange(n) * SECOND / device.rate_hz).astype(np.int64) + int(rng.integers(MS))
-    t_ingest = t_ns + rng.integers(10 * MS, 180 * MS, n) + (rng.random(n) < 0.01) * 600 * MS
-    if rng.random() < 0.3:
-        t_ns = t_ns + np.where(np.arange(n) > n // 2, -700 * MS, 0)
-    if rng.random() < 0.3:
-        t_ns = t_ns + 300 * SECOND
-    keep = rng.random(n) > 0.05
-    if rng.random() < 0.5:
-        keep &= (t_ns < T0 + 4 * SECOND) | (t_ns > T0 + 6 * SECOND)
-    block = block_of(
-        device.kind, row, seq & ((1 << device.counter_bits) - 1), t_ns, {}, t_ingest, boot
-    )
-    values = block.values
-    for c, channel in enumerate(KINDS[device.kind].channels):
-        size = min(channel.high, 40.0)
-        values[c] = rng.normal(0.0, size / 4, n) if channel.low < 0 else rng.uniform(0, size, n)
-        values[c] = np.clip(values[c], channel.low, channel.high)
-        values[c, rng.random(n) < 0.01] = rng.choice([np.nan, np.inf, 1e9, channel.high])
-    if rng.random() < 0.5:
-        values[:, n // 3 : 2 * n // 3] = values[:, [n // 3]]
-    if "pos_x_m" in KINDS[device.kind].names:
-        values[:2] = np.cumsum(rng.normal(0, 0.2, (2, n)), axis=1)
-        values[0, rng.random(n) < 0.01] += 20.0
-    rows = np.flatnonzero(keep)
-    rows = np.concatenate([rows, rng.choice(rows, len(rows) // 50)])
-    return block.take(rows)
-
-
-def _blocks(seed: int) -> list[SampleBlock]:
-    """All streams by kind, in arrival order."""
-    rng = np.random.default_rng(seed)
-    by_kind: dict[Kind, list[SampleBlock]] = {}
-    for row in range(len(ROSTER.devices) - 1):
-        one = _stream(row, rng)
-        by_kind.setdefault(one.kind, []).append(one)
-    blocks = []
-    for parts in by_kind.values():
-        joined = concat_blocks(parts)
-        blocks.append(joined.take(np.argsort(joined.t_ingest_ns, kind="stable")))
-    return blocks
-
-
-TIMES = st.integers(T0 - SECOND, T0 + SPAN_NS + 3 * SECOND)
-
-
-@st.composite
-def _orders(draw: st.DrawFn) -> list[tuple[int, Order]]:
-    """Orders at any time, for targets that exist and that do not, until any time."""
-    times = sorted(draw(st.lists(TIMES, max_size=8)))
-    found = []
-    for n, t_ns in enumerate(times):
-        verb = draw(st.sampled_from(OrderVerb))
-        match = draw(st.sampled_from(["m", "m", "m", "m", "other"]))
-        given: dict[str, object] = {"until_ns": draw(st.one_of(st.just(0), TIMES))}
-        if verb == OrderVerb.THIN:
-            given["level"] = draw(st.integers(0, 3))
-        elif verb == OrderVerb.WHOLE:
-            given["subject_id"] = draw(st.sampled_from(["a1", "a2", "ball", "nobody"]))
-        else:
-            given["device_id"] = draw(st.sampled_from(["lps-1", "gps-1", "imu-1", "none"]))
-        found.append((t_ns, Order(f"o{n}", match, verb, "test", t_ns, **given)))
-    return found
-
-
-CUTS = st.lists(st.integers(T0, T0 + SPAN_NS + SECOND), max_size=12)
-FEW = settings(
-    max_examples=25, deadline=None, suppress_health_check=list(HealthCheck), print_blob=True
-)
+from models.telemetry.orders import Order
+from tests.unit.edge_lab import MS, Result, batches_of, play
+from tests.unit.edge_world import CUTS, FEW, ROSTER, blocks_of, orders_of
 
 
 @FEW
 @given(
     seed=st.integers(0, 2**32 - 1), cuts=CUTS, tick_ms=st.sampled_from([100, 300]),
-    orders=_orders(), together=st.booleans(),
+    orders=orders_of(), together=st.booleans(),
 )
 def test_any_cut_of_the_stream_gives_the_same_results(
     seed: int, cuts: list[int], tick_ms: int, orders: list[tuple[int, Order]], together: bool
 ) -> None:
-    config, blocks = EdgeConfig(tick_ns=tick_ms * MS), _blocks(seed)
+    config, blocks = EdgeConfig(tick_ns=tick_ms * MS), blocks_of(seed)
     whole_kernel, whole = play(ROSTER, blocks, (), config, orders)
     cut_kernel, parts = play(ROSTER, blocks, cuts, config, orders, together)
     assert len(whole.orders) >= len(orders)
@@ -139,11 +31,11 @@ def test_any_cut_of_the_stream_gives_the_same_results(
 
 
 @FEW
-@given(seed=st.integers(0, 2**32 - 1), cuts=CUTS, stop=st.integers(0, 20), orders=_orders())
+@given(seed=st.integers(0, 2**32 - 1), cuts=CUTS, stop=st.integers(0, 20), orders=orders_of())
 def test_a_restored_kernel_goes_on_as_if_it_had_never_stopped(
     seed: int, cuts: list[int], stop: int, orders: list[tuple[int, Order]]
 ) -> None:
-    parts = batches_of(_blocks(seed), cuts, orders)
+    parts = batches_of(blocks_of(seed), cuts, orders)
     kernel, straight, restored = EdgeKernel(ROSTER), Result(), Result()
     other = EdgeKernel(ROSTER)
     for n, batch in enumerate(parts):
@@ -167,7 +59,7 @@ def test_the_streams_of_these_tests_really_hold_what_goes_wrong() -> None:
     flags = 0
     events: set[str] = set()
     for seed in range(6):
-        _, result = play(ROSTER, _blocks(seed))
+        _, result = play(ROSTER, blocks_of(seed))
         seen |= set(result.reasons())
         flags |= int(np.bitwise_or.reduce(
             [np.bitwise_or.reduce(b.flags) for bs in result.live.values() for b in bs]

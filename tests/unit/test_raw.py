@@ -15,8 +15,8 @@ from models.telemetry.block import SampleBlock, empty_block
 from models.telemetry.ipc_mould import stream_of
 from models.telemetry.ipc_write import StreamWriter
 from models.telemetry.kinds import KINDS, Kind
-from models.telemetry.parts import pack
-from models.telemetry.raw import MAGIC, RawBatch, decode_raw, encode_raw
+from models.telemetry.parts import pack, unpack_header, unpack_parts
+from models.telemetry.raw import MAGIC, RawBatch, RawDecoder, decode_raw, encode_raw
 from models.telemetry.record import (
     FlowStates,
     TelemetryRecord,
@@ -74,6 +74,30 @@ def test_a_batch_survives_its_bytes(kinds: list[Kind], n: int, end: bool) -> Non
     assert list(back.blocks) == kinds
     for kind in kinds:
         same(batch.blocks[kind], back.blocks[kind])
+
+
+@given(st.lists(
+    st.tuples(
+        st.sampled_from([Kind.IMU, Kind.HEART]), st.integers(1, 9), st.sets(st.integers(0, 9))
+    ),
+    min_size=1, max_size=8,
+))
+@settings(max_examples=40, deadline=None)
+def test_a_decoder_that_remembers_shapes_reads_what_any_other_reads(
+    sent: list[tuple[Kind, int, set[int]]],
+) -> None:
+    # d3 is sent, and the reader's roster does not know it.
+    known = {key: row for key, row in ROWS.items() if key[0] != "d3"}
+    decoder = RawDecoder(known)
+    for seed, (kind, n, gone) in enumerate(sent):
+        one = block(kind, n, seed)
+        nullable = [c for c, channel in enumerate(KINDS[kind].channels) if channel.nullable]
+        one.values[[c for c in nullable if c in gone]] = np.nan
+        payload = encode_raw(RawBatch("s", seed, 99, {kind: one}), IDS)
+        header, offset = unpack_header(MAGIC, payload)
+        found = decoder.decode(payload).blocks[kind]
+        same(found, unpack_parts(header, payload, offset, known, ("raw",))["raw"][kind])
+        same(found, replace(one, device=np.where(one.device % 4 == 3, -1, one.device)))
 
 
 def test_blocks_without_rows_are_not_written() -> None:
