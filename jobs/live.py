@@ -10,6 +10,8 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -51,8 +53,9 @@ def run_live(settings: Settings, options: argparse.Namespace) -> int:
         session.start(say=lambda text: print(text, flush=True))
         for name, url in session.links().items():
             print(f"  {name:<10} {url}", flush=True)
-        _serve(session, stop, options.seconds)
-        finished = session.finish()
+        with Rolls(lambda: _roll(settings, beside=True), settings.tiers.roll_every_s) as rolls:
+            _serve(session, rolls, stop, options.seconds)
+            finished = session.finish()
         failure = session.progress().failure
         rolled = _roll(settings, beside=False)
         meter.stop()
@@ -67,11 +70,38 @@ def run_live(settings: Settings, options: argparse.Namespace) -> int:
         session.stop()
 
 
-def _serve(session: Session, stop: threading.Event, seconds: float) -> None:
+class Rolls:
+    """Rolls on schedule, one at a time, in a thread of their own: beside a busy live path a roll
+    takes a minute, and holds up neither the stop nor what the operator is told."""
+
+    def __init__(
+        self, roll: Callable[[], bool], every_s: float,
+        clock_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._roll, self._every_s, self._clock_s = roll, every_s, clock_s
+        self._thread = ThreadPoolExecutor(1, "roll")
+        self._rolling: Future[bool] | None = None
+        self._next_s = clock_s() + every_s
+
+    def __enter__(self) -> "Rolls":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Waits for the roll that is under way."""
+        self._thread.shutdown()
+
+    def step(self) -> None:
+        """Begin one when it is due. One that fails has its next turn; the live path goes on."""
+        if self._rolling is not None and self._rolling.done():
+            self._rolling, self._next_s = None, self._clock_s() + self._every_s
+        if self._rolling is None and self._clock_s() >= self._next_s:
+            self._rolling = self._thread.submit(self._roll)
+
+
+def _serve(session: Session, rolls: Rolls, stop: threading.Event, seconds: float) -> None:
     """Wait for the stop; meanwhile roll on schedule, and say how it goes and what has failed."""
-    every_s = session.settings.tiers.roll_every_s
     now_s = time.monotonic()
-    end_s, roll_s, status_s = now_s + (seconds or float("inf")), now_s + every_s, now_s + STATUS_S
+    end_s, status_s = now_s + (seconds or float("inf")), now_s + STATUS_S
     told = over = ""
     while (left_s := end_s - time.monotonic()) > 0 and not stop.wait(min(TURN_S, left_s)):
         progress = session.progress()
@@ -84,10 +114,7 @@ def _serve(session: Session, stop: threading.Event, seconds: float) -> None:
         if time.monotonic() >= status_s:
             print(progress.text, flush=True)
             status_s = time.monotonic() + STATUS_S
-        if time.monotonic() >= roll_s:
-            # One that fails has its next turn; the live path goes on, and goes first.
-            _roll(session.settings, beside=True)
-            roll_s = time.monotonic() + every_s
+        rolls.step()
 
 
 def _roll(settings: Settings, beside: bool) -> bool:

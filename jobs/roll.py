@@ -175,7 +175,7 @@ def spread_with_ray(
     if not items:
         return []
     import ray
-    from ray.data import DataContext
+    from ray.data import DataContext, TaskPoolStrategy
 
     context = DataContext.get_current().copy()
     context.enable_progress_bars = context.print_on_execution_start = False
@@ -188,7 +188,8 @@ def spread_with_ray(
         # The driver makes these blocks; of tables it would have tasks ask for their size.
         results = ray.data.from_items(named, override_num_blocks=len(named)).map_batches(
             partial(_batch, settings=settings.to_dict(), work=work),
-            batch_size=None, batch_format="pyarrow", num_cpus=1, concurrency=at_once,
+            batch_size=None, batch_format="pyarrow", num_cpus=1,
+            compute=TaskPoolStrategy(at_once),
         )
         try:
             rows = results.take_all()

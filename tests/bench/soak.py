@@ -14,6 +14,7 @@ import tempfile
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from statistics import mode
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,7 @@ EVERY_S = 10.0
 START_S = 420
 """So long may starting and ending take beside the play."""
 GROWTH_PER_HOUR = 0.05
+TASKS = "ray tasks"
 
 
 @dataclass
@@ -112,12 +114,14 @@ def named(process: psutil.Process) -> str:
         return kind
     title = words[0].removeprefix("ray::")
     actor = title.split(".")[0].split("(")[0].split(":")[0]
-    return actor if title[:1] == "_" or "Actor" in title or "Serve" in title else "ray tasks"
+    if actor.endswith("Agent"):
+        return kind
+    return actor if title[:1] == "_" or "Actor" in title or "Serve" in title else TASKS
 
 
 def judged(report: dict[str, Any], looks: list[Look]) -> dict[str, Any]:
     """Slopes over the second half of the looks, start and end of the run left out."""
-    half = looks[len(looks) // 2 : -max(3, len(looks) // 20)]
+    half = alike(looks[len(looks) // 2 : -max(3, len(looks) // 20)])
     held = [with_one_worker(look) for look in half]
     slopes = {
         "pss": relative_per_hour(half, [sum(one.values()) for one in held]),
@@ -134,9 +138,16 @@ def judged(report: dict[str, Any], looks: list[Look]) -> dict[str, Any]:
         "growth_mb_per_hour": by_kind,
         "total_ms": report["latency_ms"].get("total", {}), "wall_s": report["wall_s"],
         "cpu_s": report["cpu_s"], "pss_bytes_max": report["pss_bytes_max"],
-        "looks": [asdict(look) for look in looks],
+        "looks_compared": len(half), "looks": [asdict(look) for look in looks],
         "steady": steady, "holds": bool(steady and conservation["holds"]),
     }
+
+
+def alike(looks: list[Look]) -> list[Look]:
+    """Those at which as many of Ray's tasks ran as at most of them: one takes some hundred MB and
+    lives for a roll, so whether the first or the last look met one would be most of a slope."""
+    counts = [look.counts.get(TASKS, 0) for look in looks]
+    return [look for look, n in zip(looks, counts, strict=True) if n == mode(counts)]
 
 
 def with_one_worker(look: Look) -> dict[str, int]:
