@@ -11,6 +11,7 @@ started again goes on where its predecessor stopped, and a predecessor that stil
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Final
 
 from actors.coordinator_matches import Matches
@@ -178,7 +179,7 @@ class Coordinator:
         self._view.observe(now_ns, self._table)
         self._forecast.observe(now_ns, self._view.arrival_per_s)
         self._matches.forecast.observe(now_ns, self._view.arrivals)
-        scale = self._policy.decide(self._signals(now_ns))
+        scale = self._policy.decide(replace(self._signals(now_ns), crowded=self._crowded()))
         have = len(self._members()) + len(self._started)
         new = self._last_scale is None or scale.reason != self._last_scale.reason
         self._last_scale = scale
@@ -225,6 +226,12 @@ class Coordinator:
             view.calm_backlog_s, view.arrival_per_s, self._ahead_per_s(), view.service_per_s,
             view.utilisation,
         )
+
+    def _crowded(self) -> float:
+        """See `PoolSignals.crowded`; the cluster is asked only where it matters."""
+        crowded = self._view.crowded
+        matters = crowded > self.config.pool.crowded_high
+        return crowded if matters and self._ports.nodes.alone() else 0.0
 
     def _ahead_per_s(self) -> float:
         """The rate when a worker that is started now is ready: the trend's, or the timetable's."""

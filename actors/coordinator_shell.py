@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from actors.coordinator import Coordinator
 from actors.coordinator_ports import CoordinatorConfig, CoordinatorPorts, Launcher
-from actors.nodes import NodePort, NodesAwayError, NoNodes, RayNodes, bundle_of
+from actors.nodes import GivenNodes, NodePort, NodesAwayError, RayNodes, bundle_of
 from actors.pool_metrics import PoolMetrics
 from actors.worker_shell import WorkerShell, snapshot_store
 from cluster.clock import SteadyClock
@@ -125,7 +125,7 @@ def node_port(worker_options: dict[str, Any]) -> NodePort:
     """Asks the autoscaler where workers take a share of nodes that it adds, and nobody else."""
     if FLOW_SLOT in worker_options.get("resources", {}):
         return RayNodes(bundle_of(worker_options))
-    return NoNodes()
+    return GivenNodes()
 
 
 def coordinator_config(

@@ -11,9 +11,12 @@ from cluster.eventlog.port import EventLog
 from cluster.names import telemetry_topic
 from models.latency import LatencyHistogram
 from models.policies.assignment import Flow
+from models.policies.linger import CoreTime, since
 from models.policies.ownership import Ownership, WorkerReport
 
 STAGES: Final = ("log", "worker", "net")
+CROWDED_PART: Final = 0.3
+"""Of what a look finds goes into `PoolView.crowded`: threads wait for a core by chance, too."""
 
 
 @dataclass(slots=True)
@@ -24,6 +27,11 @@ class _Mark:
     work_n: int
     rows_n: int
     busy_ns: int
+    core: CoreTime
+
+
+def _mark(report: WorkerReport) -> _Mark:
+    return _Mark(report.now_ns, report.work_n, report.rows_n, report.busy_ns, report.core)
 
 
 class PoolView:
@@ -35,7 +43,7 @@ class PoolView:
         self.busy: dict[int, float] = {}
         self.arrivals: dict[str, float] = {}
         self.rows_per_s: dict[int, float] = {}
-        self.arrival_per_s = self.service_per_s = self.utilisation = 0.0
+        self.arrival_per_s = self.service_per_s = self.utilisation = self.crowded = 0.0
         self.hot_backlog_s = self.calm_backlog_s = 0.0
         self.min_size: int | None = None
         self.max_size = 0
@@ -61,9 +69,7 @@ class PoolView:
         if before is None or before.now_ns != report.now_ns:
             self._moved_ns[worker] = now_ns
         self.reports[worker] = report
-        self._marks.setdefault(
-            worker, _Mark(report.now_ns, report.work_n, report.rows_n, report.busy_ns)
-        )
+        self._marks.setdefault(worker, _mark(report))
 
     def end(self, worker: int) -> None:
         """The worker is gone."""
@@ -89,16 +95,22 @@ class PoolView:
         """Work out rates since the last call. Raises LogError."""
         self._observe_ends(now_ns, table)
         self.service_per_s = 0.0
+        spent: list[CoreTime] = []
         for worker, report in self.reports.items():
             mark = self._marks[worker]
             span_s = (report.now_ns - mark.now_ns) / 1e9
             if span_s > 0:
-                self.busy[worker] = min((report.busy_ns - mark.busy_ns) / 1e9 / span_s, 1.0)
+                core = since(mark.core, report.core)
+                spent.append(core)
+                busy = min((report.busy_ns - mark.busy_ns) / 1e9 / span_s, 1.0)
+                # Waiting for a core is no work, and another worker would not do it.
+                self.busy[worker] = busy * (1.0 - core.crowded)
                 self.rows_per_s[worker] = (report.rows_n - mark.rows_n) / span_s
                 self.service_per_s += (report.work_n - mark.work_n) / span_s
-                self._marks[worker] = _Mark(
-                    report.now_ns, report.work_n, report.rows_n, report.busy_ns
-                )
+                self._marks[worker] = _mark(report)
+        if spent:
+            now = CoreTime(sum(c.ran_ns for c in spent), sum(c.waited_ns for c in spent)).crowded
+            self.crowded += CROWDED_PART * (now - self.crowded)
         held = [self.busy.get(worker, 0.0) for worker in self.reports]
         self.utilisation = sum(held) / len(held) if held else 0.0
         backlogs = [report.backlog_s for report in self.reports.values()]
@@ -123,7 +135,7 @@ class PoolView:
             "calm_backlog_s": round(self.calm_backlog_s, 3),
             "arrival_per_s": round(self.arrival_per_s, 1),
             "service_per_s": round(self.service_per_s, 1),
-            "utilisation": round(self.utilisation, 3),
+            "utilisation": round(self.utilisation, 3), "crowded": round(self.crowded, 3),
         }
 
     def latency(self) -> dict[str, LatencyHistogram]:

@@ -25,6 +25,10 @@ class NodePort(Protocol):
         """
         ...
 
+    def alone(self) -> bool:
+        """Whether there is no other machine for one more worker; False if it cannot be told."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class WishChange:
@@ -69,10 +73,14 @@ class NodeWish:
 
 
 class NoNodes:
-    """Where no nodes can be had: one machine, or a cluster without flow nodes."""
+    """Where no nodes can be had: one machine."""
 
     def want(self, workers: int) -> None:
         """Nothing to be done."""
+
+    def alone(self) -> bool:
+        """See `NodePort.alone`."""
+        return True
 
 
 class RayNodes:
@@ -90,6 +98,25 @@ class RayNodes:
             request_resources(bundles=[self._bundle] * workers)
         except (ray.exceptions.RayError, RuntimeError, OSError) as error:
             raise NodesAwayError(f"{type(error).__name__}: {error}"[:300]) from error
+
+
+    def alone(self) -> bool:
+        """Never: nodes come where workers wait for one."""
+        return False
+
+
+class GivenNodes(NoNodes):
+    """A cluster without flow nodes: it has the machines that it has."""
+
+    def alone(self) -> bool:
+        """See `NodePort.alone`."""
+        import ray
+
+        try:
+            nodes = ray.nodes()  # type: ignore[no-untyped-call]
+            return sum(bool(node["Alive"]) for node in nodes) == 1
+        except (ray.exceptions.RayError, RuntimeError, OSError):
+            return False
 
 
 def bundle_of(options: dict[str, Any]) -> dict[str, float]:

@@ -12,6 +12,7 @@ GAUGES: Final = {
     "arrival_per_s": "pool_arrival_flow_records_per_s",
     "service_per_s": "pool_service_flow_records_per_s", "utilisation": "pool_utilisation_ratio",
     "forecast_per_s": "pool_forecast_flow_records_per_s", "lag_records": "pool_lag_records",
+    "crowded": "pool_crowded_ratio",
 }
 
 

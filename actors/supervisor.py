@@ -207,7 +207,7 @@ class Supervisor:
         if "lag_records" not in facts:
             return
         lag = int(facts["lag_records"])
-        stuck = facts.get("scale", {}).get("reason") in ("at_max", "no_gain", "fixed")
+        stuck = facts.get("scale", {}).get("reason") in ("at_max", "no_gain", "crowded", "fixed")
         if not self._congested and stuck and lag > self.config.lag_records:
             self._congested = True
             self.decisions.note("congestion", "lag_at_largest_pool", {"lag_records": lag})

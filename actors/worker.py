@@ -357,7 +357,7 @@ class Worker:
             backlog_s=worker_report.backlog_s(venues, now_ns, self._waits.worst_ns(now_ns)),
             work_n=self._gone_work + sum(f.work_n for f in venues.values()),
             rows_n=self._gone_rows + sum(f.rows_n for f in venues.values()),
-            busy_ns=self._busy_ns,
+            busy_ns=self._busy_ns, core=self._ports.core_time(),
             latency={
                 "log": self._tools.read_latency.to_dict(),
                 "worker": self._outbox.latency.to_dict(), "net": self._ports.nets.latency.to_dict(),

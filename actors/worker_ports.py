@@ -11,6 +11,7 @@ from actors.worker_venue import Kernel
 from cluster.eventlog.port import EventLog
 from models.errors import TouchlineError
 from models.flows.pending import PendingConfig
+from models.policies.linger import CoreTime
 from models.policies.ownership import Assignment, WorkerReport
 from models.telemetry.roster import Roster
 
@@ -44,7 +45,7 @@ class WorkerConfig:
 @dataclass(frozen=True, slots=True)
 class WorkerPorts:
     """What a worker needs from outside. `clock_ns` is wall clock; `writer` of snapshots, None: each
-    is written at once."""
+    is written at once; core_time of the thread that works."""
 
     log: EventLog
     snapshots: SnapshotPort
@@ -53,3 +54,4 @@ class WorkerPorts:
     make_kernel: Callable[[Roster], Kernel]
     clock_ns: Callable[[], int]
     writer: SnapshotWriter | None = None
+    core_time: Callable[[], CoreTime] = CoreTime

@@ -27,6 +27,7 @@ from actors.worker_ports import (
 )
 from actors.worker_warmup import warm_up
 from cluster.clock import SteadyClock
+from cluster.core_time import core_time
 from cluster.eventlog.open import open_log
 from cluster.eventlog.port import EventLog
 from cluster.lean_arrow import spare_pandas
@@ -118,7 +119,7 @@ class WorkerShell:
         self._writer = WriteBeside(snapshots)
         ports = WorkerPorts(
             self._log, snapshots, coordinator or RayCoordinator(), self._nets,
-            partial(FlowKernel, kept=KeptOutputs()), clock_ns, self._writer,
+            partial(FlowKernel, kept=KeptOutputs()), clock_ns, self._writer, core_time,
         )
         config = WorkerConfig(snapshot_ns=int(tree.pool.snapshot_s * 1e9))
         self.worker = Worker(worker_id, _life(self._log, worker_id), ports, config)

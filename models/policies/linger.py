@@ -43,6 +43,12 @@ class CoreTime(NamedTuple):
     ran_ns: int = 0
     waited_ns: int = 0
 
+    @property
+    def crowded(self) -> float:
+        """The share that it waited of the time in which it wanted a core."""
+        wanted_ns = self.waited_ns + self.ran_ns
+        return self.waited_ns / wanted_ns if wanted_ns > 0 else 0.0
+
 
 class LingerPolicy:
     """One per stadium. `span_ns` is the least time from one round to the next; 0 at first.
@@ -67,7 +73,7 @@ class LingerPolicy:
         passed_ns = end_ns - self._since_ns
         if passed_ns >= self._config.look_ns:
             before, self._core = self._core, self._core_time()
-            self._look(self._busy_ns / passed_ns, _crowded(before, self._core))
+            self._look(self._busy_ns / passed_ns, since(before, self._core).crowded)
             self._since_ns, self._busy_ns = end_ns, 0
         return max(0, begin_ns + self.span_ns - end_ns)
 
@@ -80,8 +86,6 @@ class LingerPolicy:
             self.span_ns = half_ns if half_ns >= config.least_ns else 0
 
 
-def _crowded(before: CoreTime, now: CoreTime) -> float:
-    """The share that it waited of the time in which it wanted a core."""
-    waited_ns = now.waited_ns - before.waited_ns
-    wanted_ns = waited_ns + now.ran_ns - before.ran_ns
-    return waited_ns / wanted_ns if wanted_ns > 0 else 0.0
+def since(before: CoreTime, now: CoreTime) -> CoreTime:
+    """What has come to it."""
+    return CoreTime(now.ran_ns - before.ran_ns, now.waited_ns - before.waited_ns)

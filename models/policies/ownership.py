@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from models.policies.assignment import Flow, Move
+from models.policies.linger import CoreTime
 
 Rows = dict[str, dict[int, int]]
 """venue id -> subject row -> a number per flow (an epoch or an offset)."""
@@ -58,6 +59,7 @@ class WorkerReport:
     pinned      flows that are to stay hot, whatever their intensity, and until when, event time
     backlog_s   by class ("hot", "calm"): age of the oldest record that waits or was done lately
     work_n      flow-records done; rows_n: samples read; busy_ns: time spent working
+    core        of the thread that works: how long it ran on a core and waited for one
     latency     stage -> histogram
     node        where it runs: the cluster's name for it, empty if it has none
     """
@@ -75,6 +77,7 @@ class WorkerReport:
     work_n: int = 0
     rows_n: int = 0
     busy_ns: int = 0
+    core: CoreTime = field(default_factory=CoreTime)
     latency: dict[str, Any] = field(default_factory=dict)
     counters: dict[str, int] = field(default_factory=dict)
     error: str = ""

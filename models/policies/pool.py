@@ -1,10 +1,11 @@
 """PoolPolicy: how many workers the flow pool should have, and why.
 
 Pure: time comes with the signals. A need must last before it is followed (hysteresis), two steps
-are apart (cooldown), the answer stays within bounds, and a pool that did not get faster by its
-last step up is not made larger. Backlog is the age in seconds of the oldest record that waits;
-work is counted in flow-records (one record handled for one flow), so that rates do not depend on
-the pool's size.
+are apart (cooldown), the answer stays within bounds. A pool that did not get faster by its last
+step up is not made larger, nor is one whose workers wait for the cores that a further one would
+share with them: that would only split the records among more hands, each of which decodes them all.
+Backlog is the age in seconds of the oldest record that waits; work is counted in flow-records (one
+record handled for one flow), so that rates do not depend on the pool's size.
 """
 
 import math
@@ -30,11 +31,13 @@ class ScaleReason(StrEnum):
     IDLE = "idle"
     COOLDOWN = "cooldown"
     NO_GAIN = "no_gain"
+    CROWDED = "crowded"
     STEADY = "steady"
 
 
 HELD: Final = frozenset({
     ScaleReason.AT_MAX, ScaleReason.PENDING, ScaleReason.COOLDOWN, ScaleReason.NO_GAIN,
+    ScaleReason.CROWDED,
 })
 """There was a need, and it was not followed."""
 
@@ -57,6 +60,7 @@ class PoolConfig:
     down_cooldown_s: float = 20.0
     min_gain: float = 0.10
     no_gain_s: float = 60.0
+    crowded_high: float = 0.3
 
     def __post_init__(self) -> None:
         assert 1 <= self.min_workers <= self.max_workers, self
@@ -74,6 +78,8 @@ class PoolSignals:
     arrival_per_s, forecast_per_s   flow-records per second now, and when a new one would be ready
     service_per_s      flow-records per second that the pool got through
     utilisation        mean share of time that workers were busy, in [0, 1]
+    crowded            share that workers waited of the time in which they wanted a core, where
+                       there is no other machine for one more; 0 where there is
     """
 
     now_ns: int
@@ -85,6 +91,7 @@ class PoolSignals:
     forecast_per_s: float = 0.0
     service_per_s: float = 0.0
     utilisation: float = 0.0
+    crowded: float = 0.0
 
     @property
     def capacity_per_s(self) -> float:
@@ -169,6 +176,8 @@ class PoolPolicy:
             return Scale(have, ScaleReason.STEADY)
         if not self._cooled(now_ns, config.up_cooldown_s):
             return Scale(have, ScaleReason.COOLDOWN)
+        if signals.crowded > config.crowded_high:
+            return Scale(have, ScaleReason.CROWDED)
         if self._gained_nothing(signals):
             return Scale(have, ScaleReason.NO_GAIN)
         target = min(max(self._wanted(signals, need), have + 1), 2 * have, config.max_workers)

@@ -1,8 +1,11 @@
 """`make soak`: venues at real time for half an hour; flat memory, constant files, nothing lost.
 
-Prints JSON: every 10 s the memory (PSS) and the open file descriptors of the whole process tree,
-then their slopes over the second half, when caches are warm, by kind of process as well, and the
-run's own account. Exits with 1 when the account does not hold, when memory grows by more than
+Venues play one recording, made first, as those of `make bench-load` do: eleven are half of what two
+cores carry there. `--simulated`: each simulates its own match, which takes as much again.
+
+Prints JSON: every 10 s the memory (PSS without what is mapped from files) and the open file
+descriptors of the whole process tree, then their slopes over the second half, when caches are warm,
+by kind of process as well, and the run's own account. Exits with 1 when the account does not hold, when memory grows by more than
 5 % an hour there, or when file descriptors do.
 """
 
@@ -21,6 +24,7 @@ import numpy as np
 import psutil
 
 from tests.bench.load_processes import BASE, DRIVER, kind_of
+from tests.bench.recordings import FAMILIES, recording
 
 ROOT = Path(__file__).resolve().parents[2]
 EVERY_S = 10.0
@@ -44,11 +48,14 @@ def main(argv: list[str] | None = None) -> int:
     """Play, watch, judge."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--minutes", type=float, default=30.0)
-    parser.add_argument("--venues", type=int, default=4, help="of 25 wearers and a ball each")
+    parser.add_argument("--venues", type=int, default=11, help="of 25 wearers and a ball each")
+    parser.add_argument("--simulated", action="store_true", help="matches of their own")
     parser.add_argument("--json", help="write the document here as well")
     options = parser.parse_args(argv)
     with tempfile.TemporaryDirectory() as folder:
-        report, looks = watched(Path(folder), options.venues, options.minutes * 60.0)
+        seconds = round(options.minutes * 60.0)
+        sources = sources_of(Path(folder), options.venues, seconds, options.simulated)
+        report, looks = watched(Path(folder), sources, seconds)
     result = judged(report, looks)
     text = json.dumps(result, indent=1)
     print(text)
@@ -57,12 +64,23 @@ def main(argv: list[str] | None = None) -> int:
     return 0 if result["holds"] else 1
 
 
-def watched(folder: Path, venues: int, seconds: float) -> tuple[dict[str, Any], list[Look]]:
+def sources_of(folder: Path, venues: int, seconds: int, simulated: bool) -> list[str]:
+    """The source of each venue, as settings have it."""
+    if simulated:
+        match = f'{{type = "simulator", duration_s = {seconds}, speed = 1.0, seed = %d}}'
+        return [match % (k + 1) for k in range(venues)]
+    path, _ = recording(folder, FAMILIES["hz100"], seconds)
+    return [f'{{type = "file", path = "{path}", speed = 1.0, merge_late = true}}'] * venues
+
+
+def watched(
+    folder: Path, sources: list[str], seconds: int
+) -> tuple[dict[str, Any], list[Look]]:
     """The report of the run, and what its processes used over time."""
     settings, out = folder / "live.toml", folder / "report.json"
-    source = f'{{type = "simulator", duration_s = {seconds:.0f}, speed = 1.0, seed = %d}}'
     listed = "".join(
-        f'[[venues]]\nid = "v{k}"\nsources = [{source % (k + 1)}]\n' for k in range(venues)
+        f'[[venues]]\nid = "v{k}"\nmatch_id = "m{k}"\nsources = [{source}]\n'
+        for k, source in enumerate(sources)
     )
     settings.write_text(
         f'data_dir = "{folder}/data"\n{listed}[serve]\nport = 8190\nnets = false\n'
@@ -70,7 +88,7 @@ def watched(folder: Path, venues: int, seconds: float) -> tuple[dict[str, Any], 
     )
     command = [
         sys.executable, "-m", "jobs.cli", "live", "--settings", str(settings), "--seconds",
-        str(int(seconds) + 30), "--json", str(out),
+        str(seconds + 30), "--json", str(out),
     ]
     begun = time.monotonic()
     looks: list[Look] = []
@@ -98,13 +116,21 @@ def used(pid: int, at_s: float) -> Look:
     for process in tree:
         try:
             kind = DRIVER if process.pid == pid else named(process)
-            pss = process.memory_full_info().pss
+            pss = own_bytes(process.pid)
             look.files += process.num_fds()
-        except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
+        except (OSError, psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
             continue
         look.pss_bytes[kind] = look.pss_bytes.get(kind, 0) + pss
         look.counts[kind] = look.counts.get(kind, 0) + 1
     return look
+
+
+def own_bytes(pid: int) -> int:
+    """Proportional set size without pages of files: a recording that is mapped takes memory that
+    anybody else may have. Raises OSError."""
+    told = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    kib = {line.split(":")[0]: int(line.split()[1]) for line in told[1:]}
+    return 1024 * (kib["Pss"] - kib["Pss_File"])
 
 
 def named(process: psutil.Process) -> str:

@@ -241,3 +241,6 @@ class FakeNodes:
         if self.away:
             raise NodesAwayError("away")
         self.asked.append(workers)
+
+    def alone(self) -> bool:
+        return False

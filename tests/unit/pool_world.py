@@ -13,6 +13,7 @@ from actors.worker_ports import CoordinatorAwayError, WorkerConfig, WorkerPorts
 from actors.worker_venue import Kernel
 from models.events.envelope import from_cloudevent
 from models.policies.assignment import AssignmentConfig
+from models.policies.linger import CoreTime
 from models.policies.ownership import Assignment, WorkerReport
 from models.policies.pool import PoolSignals, Scale, ScaleReason
 from models.policies.prewarm import PrewarmConfig
@@ -26,8 +27,10 @@ class ScriptedPolicy:
 
     target: int = 1
     reason: ScaleReason = ScaleReason.FIXED
+    told: list[PoolSignals] = field(default_factory=list)
 
     def decide(self, signals: PoolSignals) -> Scale:
+        self.told.append(signals)
         return Scale(self.target, self.reason)
 
 
@@ -42,6 +45,7 @@ class World:
     snapshot_s: float = 2.0
     kernel: Callable[[Roster], Kernel] = FakeKernel
     nodes: NodePort = field(default_factory=NoNodes)
+    core_time: Callable[[], CoreTime] = CoreTime
     workers: dict[int, Worker] = field(default_factory=dict)
     away: bool = False
     crashed: list[int] = field(default_factory=list)
@@ -63,7 +67,8 @@ class World:
             self._incarnation += 1
             nets = NetClient(None, self.clock)
             ports = WorkerPorts(
-                self.log, self.snapshots, self, nets, self.kernel, self.clock
+                self.log, self.snapshots, self, nets, self.kernel, self.clock,
+                core_time=self.core_time,
             )
             config = WorkerConfig(snapshot_ns=int(self.snapshot_s * 1e9))
             self.workers[worker_id] = Worker(worker_id, self._incarnation, ports, config)

@@ -87,6 +87,14 @@ def test_a_step_up_that_brought_nothing_is_not_repeated() -> None:
     assert run(policy, same, 40, start_s=20) == Scale(grown, ScaleReason.NO_GAIN)
 
 
+def test_it_does_not_grow_where_its_workers_wait_for_the_cores_that_one_more_would_share() -> None:
+    late = replace(EASY, hot_backlog_s=0.8, crowded=0.5)
+    policy = PoolPolicy()
+    assert run(policy, late, 60) == Scale(2, ScaleReason.CROWDED)
+    # As soon as there are cores, or another machine.
+    assert policy.decide(replace(late, crowded=0.0, now_ns=61 * S)).target > 2
+
+
 def test_it_shrinks_by_one_after_a_long_calm() -> None:
     calm = replace(EASY, ready=3, utilisation=0.1, arrival_per_s=20, forecast_per_s=20)
     assert run(PoolPolicy(), calm, 25).reason == ScaleReason.STEADY

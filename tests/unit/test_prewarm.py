@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from actors.coordinator_shell import coordinator_config, node_port
-from actors.nodes import NodesAwayError, NodeWish, NoNodes, RayNodes, bundle_of
+from actors.nodes import GivenNodes, NodesAwayError, NodeWish, RayNodes, bundle_of
 from cluster.settings import load_settings
 from models.policies.prewarm import (
     Prewarm,
@@ -111,7 +111,7 @@ def test_a_cluster_that_does_not_answer_is_asked_again() -> None:
 
 
 def test_the_autoscaler_is_asked_only_where_workers_take_room_that_it_can_add() -> None:
-    assert isinstance(node_port({"num_cpus": 0.05}), NoNodes)
+    assert isinstance(node_port({"num_cpus": 0.05}), GivenNodes)
     options = {"num_cpus": 0.5, "resources": {"flow": 1}}
     assert isinstance(node_port(options), RayNodes)
     assert bundle_of(options) == {"CPU": 0.5, "flow": 1}
