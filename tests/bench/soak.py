@@ -5,8 +5,8 @@ cores carry there. `--simulated`: each simulates its own match, which takes as m
 
 Prints JSON: every 10 s the memory (PSS without what is mapped from files) and the open file
 descriptors of the whole process tree, then their slopes over the second half, when caches are warm,
-by kind of process as well, and the run's own account. Exits with 1 when the account does not hold, when memory grows by more than
-5 % an hour there, or when file descriptors do.
+by kind of process as well, and the run's own account. Exits with 1 when the account does not hold,
+when memory grows by more than 5 % an hour there, or when file descriptors do.
 """
 
 import argparse
