@@ -35,12 +35,17 @@ def _mark(report: WorkerReport) -> _Mark:
 
 
 class PoolView:
-    """Fed by heartbeats (`take`) and by `observe`, which also looks at the ends of the topics."""
+    """Fed by heartbeats (`take`) and by `observe`, which also looks at the ends of the topics.
+
+    busy: share of time that each worker spent on its turns; working: without what it waited for a
+    core, which another worker beside it would not do for it. `utilisation` is the mean of that.
+    """
 
     def __init__(self, log: EventLog) -> None:
         self._log = log
         self.reports: dict[int, WorkerReport] = {}
         self.busy: dict[int, float] = {}
+        self.working: dict[int, float] = {}
         self.arrivals: dict[str, float] = {}
         self.rows_per_s: dict[int, float] = {}
         self.arrival_per_s = self.service_per_s = self.utilisation = self.crowded = 0.0
@@ -74,7 +79,7 @@ class PoolView:
     def end(self, worker: int) -> None:
         """The worker is gone."""
         report = self.reports.pop(worker, None)
-        for held in (self._marks, self._moved_ns, self.busy, self.rows_per_s):
+        for held in (self._marks, self._moved_ns, self.busy, self.working, self.rows_per_s):
             held.pop(worker, None)
         if report is not None:
             self._past_rows += report.rows_n
@@ -102,16 +107,15 @@ class PoolView:
             if span_s > 0:
                 core = since(mark.core, report.core)
                 spent.append(core)
-                busy = min((report.busy_ns - mark.busy_ns) / 1e9 / span_s, 1.0)
-                # Waiting for a core is no work, and another worker would not do it.
-                self.busy[worker] = busy * (1.0 - core.crowded)
+                self.busy[worker] = min((report.busy_ns - mark.busy_ns) / 1e9 / span_s, 1.0)
+                self.working[worker] = self.busy[worker] * (1.0 - core.crowded)
                 self.rows_per_s[worker] = (report.rows_n - mark.rows_n) / span_s
                 self.service_per_s += (report.work_n - mark.work_n) / span_s
                 self._marks[worker] = _mark(report)
         if spent:
             now = CoreTime(sum(c.ran_ns for c in spent), sum(c.waited_ns for c in spent)).crowded
             self.crowded += CROWDED_PART * (now - self.crowded)
-        held = [self.busy.get(worker, 0.0) for worker in self.reports]
+        held = [self.working.get(worker, 0.0) for worker in self.reports]
         self.utilisation = sum(held) / len(held) if held else 0.0
         backlogs = [report.backlog_s for report in self.reports.values()]
         self.hot_backlog_s = max((b.get("hot", 0.0) for b in backlogs), default=0.0)

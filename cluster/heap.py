@@ -1,4 +1,4 @@
-"""Keeps freed memory in a process that needs it again at once.
+"""Keeps freed memory in a process that needs it again at once, and gives it back where it does not.
 
 glibc gives memory at the end of the heap back to the kernel as soon as some hundred kilobytes of it
 are free. A stadium frees and takes a megabyte or two of arrays in every round: each of their pages
@@ -29,3 +29,12 @@ def keep_freed(most_bytes: int) -> bool:
         return False
     # Both: the library sets one by the other until it is told either.
     return bool(tell(_MMAP_THRESHOLD, most_bytes)) and bool(tell(_TRIM_THRESHOLD, most_bytes))
+
+
+def give_back() -> bool:
+    """Freed memory of all threads goes back to the kernel (malloc_trim(3)); False if there is none,
+    or where the C library cannot be told. glibc has a heap for each of up to eight threads a core:
+    a process whose work is done by one thread after the other may hold it as many times over.
+    """
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    return trim is not None and bool(trim(0))

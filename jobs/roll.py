@@ -19,6 +19,7 @@ import pyarrow as pa
 from cluster.background import in_background
 from cluster.eventlog.open import open_log
 from cluster.eventlog.port import EventLog
+from cluster.heap import give_back
 from cluster.settings import Settings
 from cluster.tiers import (
     Manifest,
@@ -218,6 +219,7 @@ def _batch(batch: pa.Table, settings: dict[str, Any], work: Work) -> pa.Table:
         batch.column("venue").to_pylist(), batch.column("match").to_pylist(), strict=True
     )
     found = in_background(partial(spread_here, Settings.from_dict(settings), work, list(items)))
+    give_back()  # the process may live on for hours without any work
     bodies = [one.manifest.to_bytes() if one.manifest else b"" for one in found]
     errors = [one.error for one in found]
     return pa.table({"manifest": pa.array(bodies, pa.binary()), "error": pa.array(errors)})

@@ -145,9 +145,19 @@ def _check_values(
     values: NDArray[np.float32], low: NDArray[np.float32], high: NDArray[np.float32],
     required: NDArray[np.bool_], reason: NDArray[np.uint8],
 ) -> None:
+    n = values.shape[1]
     for c in range(low.size):
         least, most = low[c], high[c]
-        for i in range(values.shape[1]):
+        # Most channels are good from end to end, or empty: a sum without branches tells, and takes
+        # a tenth of the time of looking at each value.
+        good, empty = 0, 0
+        for i in range(n):
+            x = values[c, i]
+            good += (x >= least) & (x <= most)
+            empty += x != x
+        if good == n or (good + empty == n and not required[c]):
+            continue
+        for i in range(n):
             x = values[c, i]
             if x >= least and x <= most:
                 continue

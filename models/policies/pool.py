@@ -77,7 +77,7 @@ class PoolSignals:
     hot_backlog_s, calm_backlog_s   age of the oldest waiting record of the class
     arrival_per_s, forecast_per_s   flow-records per second now, and when a new one would be ready
     service_per_s      flow-records per second that the pool got through
-    utilisation        mean share of time that workers were busy, in [0, 1]
+    utilisation        mean share of time that workers were busy, in [0, 1], less waiting for a core
     crowded            share that workers waited of the time in which they wanted a core, where
                        there is no other machine for one more; 0 where there is
     """

@@ -89,6 +89,7 @@ def test_time_in_which_a_worker_waits_for_a_core_is_no_work() -> None:
         view.observe(second * S, table)
     assert view.crowded == pytest.approx(0.6, abs=0.01)
     assert view.utilisation == pytest.approx(0.8 * 0.4)
+    assert view.busy[0] == pytest.approx(0.8), "who shares out flows, or thins them, counts it"
     assert view.signals()["crowded"] == pytest.approx(view.crowded, abs=1e-3)
 
 

@@ -39,3 +39,36 @@ def test_kept_memory_is_not_asked_of_the_kernel_again() -> None:
     _, usual = _faults("outside an actor nothing is changed")
     assert usual > 5000
     assert faults < usual / 20
+
+
+THREADS = """
+import threading
+import numpy as np
+from cluster.heap import give_back
+
+def anonymous_mb():
+    lines = open("/proc/self/smaps_rollup").read().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("Pss_Anon")) // 1024
+
+def many_arrays():
+    arrays = [np.ones(8_000, np.uint8) for _ in range(4_000)]
+    kept.append(arrays[-1])
+
+kept = []
+together = [threading.Thread(target=many_arrays) for _ in range(4)]
+for thread in together:
+    thread.start()
+for thread in together:
+    thread.join()
+before = anonymous_mb()
+print(int(give_back()), before, anonymous_mb())
+"""
+
+
+def test_what_other_threads_have_freed_is_given_back() -> None:
+    out = subprocess.run(
+        [sys.executable, "-c", THREADS], check=True, capture_output=True, text=True
+    ).stdout.split()
+    told, before_mb, after_mb = map(int, out)
+    assert told
+    assert after_mb < before_mb - 60, "each of four threads had 32 MB"

@@ -3,6 +3,7 @@
 import gzip
 import json
 import zipfile
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -139,6 +140,25 @@ def test_an_arrow_file_is_read_batch_by_batch_if_its_batches_are_in_order(
     recording = open_recording(tmp_path / "match.arrow")
     assert isinstance(recording.lanes[0], MemoryLane if shuffled else GroupLane)
     same(all_rows(recording, SECOND)[Kind.LPS], sent)
+
+
+def test_what_has_been_read_is_not_held(tmp_path: Path) -> None:
+    sent = block(Kind.LPS, 1000)
+    batch = to_arrow(sent, ["d0", "d1", "d2"])
+    with pa.ipc.new_file(str(tmp_path / "match.arrow"), batch.schema) as writer:
+        for at in range(0, 1000, 40):
+            writer.write_batch(batch.slice(at, 40))
+    (lane,) = open_recording(tmp_path / "match.arrow").lanes
+    assert isinstance(lane, GroupLane)
+    span_ns = (lane.t_max_ns - lane.t_min_ns) // 200
+    edges = [lane.t_min_ns + k * span_ns for k in range(202)]
+    parts = []
+    for from_ns, to_ns in pairwise(edges):
+        parts.append(lane.read(from_ns, to_ns))
+        assert len(lane._held) <= 2
+    same(concat_blocks(parts), sent)
+    # Whoever goes back finds it again.
+    same(concat_blocks([lane.read(a, b) for a, b in pairwise(edges)]), sent)
 
 
 def test_rows_that_are_held_do_not_change_with_their_file(tmp_path: Path) -> None:

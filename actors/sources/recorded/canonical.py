@@ -46,7 +46,8 @@ Group = tuple[int, int, Path, int]
 
 
 class GroupLane:
-    """Row groups of one kind, in arrival order across files; holds at most MAX_OVERLAP + 2."""
+    """Row groups of one kind, in arrival order across files; holds at most MAX_OVERLAP + 2, and
+    none that lies before what was read last."""
 
     def __init__(self, kind: Kind, groups: list[Group], rows: int, rows_of: dict[str, int]) -> None:
         self.kind, self.rows, self._groups, self._rows_of = kind, rows, sorted(groups), rows_of
@@ -54,12 +55,14 @@ class GroupLane:
         self.t_max_ns = max(group[1] for group in groups)
         self._reach = list(accumulate((group[1] for group in self._groups), max))
         self._held: OrderedDict[tuple[Path, int], SampleBlock] = OrderedDict()
+        self._passed = 0
         # Of most kinds nothing arrives in most spans of a live reader.
         self._empty = empty_block(kind)
 
     def read(self, from_ns: int, to_ns: int) -> SampleBlock:
         parts = []
         first = bisect_left(self._reach, from_ns)
+        self._forget_before(first)
         for low, high, path, number in islice(self._groups, first, None):
             if low >= to_ns:
                 break
@@ -79,6 +82,11 @@ class GroupLane:
         later = islice(self._groups, first, None)
         # By `low` from here on: the first that reaches so far is the earliest.
         return next((max(low, from_ns) for low, high, _, _ in later if high >= from_ns), 2**63 - 1)
+
+    def _forget_before(self, first: int) -> None:
+        for _, _, path, number in islice(self._groups, self._passed, first):
+            self._held.pop((path, number), None)
+        self._passed = first
 
     def _group(self, path: Path, number: int) -> SampleBlock:
         held = self._held.get((path, number))
