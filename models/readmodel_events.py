@@ -9,24 +9,43 @@ was retracted.
 import itertools
 import json
 import sys
+import zlib
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from models.events.envelope import from_cloudevent
 
+_USUAL: Final = (
+    b'{"metrics":{"duration_s":4.1,"length_m":19.8,"limit_effort_enter_mps2":3.0,'
+    b'"limit_effort_leave_mps2":2.0,"limit_effort_hold_s":0.3,"limit_touch_dv_mps":2.0,'
+    b'"limit_kick_mps2":150.0,"limit_collision_m":1.5,"peak_mps":7.1,"speed_mps":4.8},"cursor":'
+    b'{"event_id":"0123456789abcdef","type":"kick","venue_id":"v0","match_id":"m0",'
+    b'"stream":"flow/ath_v0_h10","seq":12,"t_event_ns":17673768,"t_detected_ns":17673768,'
+    b'"subject_id":"ath_v0_h10","team":"home","sub_type":"","x_m":1.07,"y_m":-0.06,'
+    b'"x_end_m":null,"y_end_m":null,"confidence":0.7,"status":"provisional","supersedes":"",'
+    b'"priority":"normal","context":["ball:ball_v0"],"algo_version":"flow-1.1",'
+    b'"policy_class":"tracking","metrics":{"limit_touch_m":1.5},"cursor":1,"t_append_ns":1795711,'
+    b'"source_ns":1795711}'
+)
+"""What events have in common, most of it their keys: with it as a dictionary (zlib, RFC 1950) the
+JSON of one takes a quarter."""
+_WINDOW: Final = -12
+_MEMORY_LEVEL: Final = 5
+
 
 class _Slot(NamedTuple):
-    """An event as it is kept: what it is chosen by, and its JSON, half the size of a dictionary."""
+    """An event as it is kept: what it is chosen by, and its JSON, packed, a tenth of the size of a
+    dictionary."""
 
     cursor: int
     event_id: str
     type: str
     match_id: str
-    body: str
+    body: bytes
 
     def served(self) -> dict[str, Any]:
-        return dict(json.loads(self.body))
+        return dict(json.loads(zlib.decompressobj(_WINDOW, _USUAL).decompress(self.body)))
 
 
 class EventRing:
@@ -95,7 +114,10 @@ class EventRing:
 
 
 def _slot(event: dict[str, Any], cursor: int) -> _Slot:
-    body = json.dumps(event, separators=(",", ":"))
+    packer = zlib.compressobj(
+        1, zlib.DEFLATED, _WINDOW, _MEMORY_LEVEL, zlib.Z_DEFAULT_STRATEGY, _USUAL
+    )
+    body = packer.compress(json.dumps(event, separators=(",", ":")).encode()) + packer.flush()
     return _Slot(
         cursor, event["event_id"], sys.intern(event["type"]), sys.intern(event["match_id"]), body
     )

@@ -7,6 +7,8 @@ what is remembered. Columns keep the names and units that the flow kernel gave t
 from collections import deque
 from dataclasses import dataclass, field
 from itertools import pairwise
+from math import nan
+from struct import Struct
 from typing import Any, Final
 
 import numpy as np
@@ -34,6 +36,7 @@ HISTORY_COLUMNS: Final = (
     "distance_m", "hsr_m", "player_load_au", "hr_bpm", "fatigue_index", "dbal_pct",
 )
 _DISTANCE: Final = HISTORY_COLUMNS.index("distance_m")
+_POINT: Final = Struct(f"<q{len(HISTORY_COLUMNS)}d")
 _KEYS: Final = ("subject_id", "t_ns", "status")
 
 
@@ -49,10 +52,10 @@ class StateEntry:
     row: TableRow | dict[str, Any]
     first_ns: int = 0
     hot: bool = False
-    history: deque[tuple[int, tuple[float | None, ...]]] = field(
-        default_factory=lambda: deque(maxlen=HISTORY_POINTS)
-    )
-    """(t_ns, values of `HISTORY_COLUMNS`): a tuple takes half of what a dictionary would."""
+    history: deque[bytes] = field(default_factory=lambda: deque(maxlen=HISTORY_POINTS))
+    """t_ns and the values of `HISTORY_COLUMNS`, NaN where unknown, packed: a quarter of a tuple."""
+    noted_ns: int = 0
+    """Time of the newest point of the history."""
 
     @property
     def values(self) -> dict[str, Any]:
@@ -129,10 +132,12 @@ class StateBoard:
 
     def _note(self, entry: StateEntry, table: pa.Table, index: int) -> None:
         """Extend the history, a point per step."""
-        if not entry.history or entry.t_ns - entry.history[-1][0] >= HISTORY_STEP_NS:
+        if not entry.history or entry.t_ns - entry.noted_ns >= HISTORY_STEP_NS:
             row = TableRow(table, index)
             point = _shown({name: row.value(name) for name in HISTORY_COLUMNS})
-            entry.history.append((entry.t_ns, tuple(point.get(name) for name in HISTORY_COLUMNS)))
+            values = (point.get(name, nan) for name in HISTORY_COLUMNS)
+            entry.history.append(_POINT.pack(entry.t_ns, *values))
+            entry.noted_ns = entry.t_ns
 
     def _extend_trail(self, table: pa.Table, mask: Any, times: Any) -> None:
         columns = [
@@ -182,14 +187,17 @@ class StateBoard:
         entry = self.entries.get(subject_id)
         if entry is None:
             return []
-        named = ((t, zip(HISTORY_COLUMNS, point, strict=True)) for t, point in entry.history)
-        return [{"t_ns": t, **{k: v for k, v in values if v is not None}} for t, values in named]
+        named = (
+            (t_ns, zip(HISTORY_COLUMNS, values, strict=True))
+            for t_ns, *values in map(_POINT.unpack, entry.history)
+        )
+        return [{"t_ns": t, **{k: v for k, v in values if v == v}} for t, values in named]
 
 
 def _trend(entry: StateEntry) -> list[int]:
     """Metres per minute in each of the last ten-second steps, at most five minutes of them."""
-    newest = list(entry.history)[-TREND_POINTS - 1 :]
-    points = [(t, value) for t, point in newest if (value := point[_DISTANCE]) is not None]
+    newest = map(_POINT.unpack, list(entry.history)[-TREND_POINTS - 1 :])
+    points = [(t, value) for t, *values in newest if (value := values[_DISTANCE]) == value]
     return [
         round(max(0.0, (d1 - d0) / ((t1 - t0) / 60e9)))
         for (t0, d0), (t1, d1) in pairwise(points)

@@ -56,7 +56,7 @@ def main(argv: list[str] | None = None) -> int:
         seconds = round(options.minutes * 60.0)
         sources = sources_of(Path(folder), options.venues, seconds, options.simulated)
         report, looks = watched(Path(folder), sources, seconds)
-    result = judged(report, looks)
+    result = judged(report, looks, seconds)
     text = json.dumps(result, indent=1)
     print(text)
     if options.json:
@@ -145,9 +145,15 @@ def named(process: psutil.Process) -> str:
     return actor if title[:1] == "_" or "Actor" in title or "Serve" in title else TASKS
 
 
-def judged(report: dict[str, Any], looks: list[Look]) -> dict[str, Any]:
-    """Slopes over the second half of the looks, start and end of the run left out."""
-    half = alike(looks[len(looks) // 2 : -max(3, len(looks) // 20)])
+def judged(report: dict[str, Any], looks: list[Look], seconds: int) -> dict[str, Any]:
+    """Slopes over the second half of the play: what starts, and what is done at its end (the last
+    roll, and a recomputation of every match), is no part of it."""
+    venues = max(look.counts.get("stadium", 0) for look in looks)
+    begun_s = next(look.at_s for look in looks if look.counts.get("stadium", 0) == venues)
+    half = alike([
+        look for look in looks
+        if begun_s + seconds / 2 <= look.at_s <= begun_s + seconds - EVERY_S
+    ])
     held = [with_one_worker(look) for look in half]
     slopes = {
         "pss": relative_per_hour(half, [sum(one.values()) for one in held]),
