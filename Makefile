@@ -65,7 +65,7 @@ bench-load: setup  ## The highest sustained load, latency and CPU by stage (ARGS
 bench-peers: setup  ## Our kernel beside other engines on one workload (needs the contest; ARGS="--all")
 	@$(PY) -m tests.bench.peers.run $(ARGS)
 
-soak: setup  ## Half an hour at real time: memory, file descriptors, nothing lost (ARGS="--venues 4")
+soak: setup  ## Half an hour at real time: memory, file descriptors, nothing lost (ARGS="--venues 11")
 	@$(PY) -m tests.bench.soak $(ARGS)
 
 train: setup  ## Train and register the nets from the simulator
