@@ -8,6 +8,7 @@ only; on one machine everything runs here.
 from typing import Any, Final
 
 from actors.coordinator_shell import CoordinatorShell
+from actors.nodes import alive_nodes
 from actors.stadium import Stadium
 from actors.supervisor_shell import SupervisorShell
 from actors.twin_store import TwinStore
@@ -22,7 +23,7 @@ _CPUS: Final = {"stadium": 0.02, "coordinator": 0.01, "twin": 0.01, "supervisor"
 def launch_stadium(settings: Settings, venue_id: str) -> Any:
     """The named actor of a venue of `settings`; it begins at once. Returns its handle."""
     venue = next(venue for venue in settings.venues if venue.id == venue_id)
-    labels = [node.get("Labels", {}) for node in _nodes()]
+    labels = [node.get("Labels", {}) for node in alive_nodes()]
     actor = _actor(
         Stadium, stadium_actor(venue_id), _CPUS["stadium"], 16,
         **stadium_placement(venue_id, labels),
@@ -33,7 +34,7 @@ def launch_stadium(settings: Settings, venue_id: str) -> Any:
 def launch_coordinator(settings: Settings, fixed: int = 0) -> Any:
     """The coordinator, which launches workers; `fixed` is the pool's size, 0 for elastic."""
     actor = _actor(CoordinatorShell, COORDINATOR, _CPUS["coordinator"], 16)
-    resources = [node.get("Resources", {}) for node in _nodes()]
+    resources = [node.get("Resources", {}) for node in alive_nodes()]
     return actor.remote(settings.to_dict(), fixed, worker_placement(settings, resources))
 
 
@@ -72,10 +73,3 @@ def _actor(shell: type, name: str, cpus: float, concurrency: int, **options: Any
         max_task_retries=2, max_concurrency=concurrency, lifetime="detached",
         **{**OFF_FLOW_NODES, **options},
     )
-
-
-def _nodes() -> list[dict[str, Any]]:
-    """Those that are alive."""
-    import ray
-
-    return [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]

@@ -99,7 +99,6 @@ class RayNodes:
         except (ray.exceptions.RayError, RuntimeError, OSError) as error:
             raise NodesAwayError(f"{type(error).__name__}: {error}"[:300]) from error
 
-
     def alone(self) -> bool:
         """Never: nodes come where workers wait for one."""
         return False
@@ -113,10 +112,16 @@ class GivenNodes(NoNodes):
         import ray
 
         try:
-            nodes = ray.nodes()  # type: ignore[no-untyped-call]
-            return sum(bool(node["Alive"]) for node in nodes) == 1
+            return len(alive_nodes()) == 1
         except (ray.exceptions.RayError, RuntimeError, OSError):
             return False
+
+
+def alive_nodes() -> list[dict[str, Any]]:
+    """The cluster's nodes that are alive, as Ray tells of them."""
+    import ray
+
+    return [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
 
 
 def bundle_of(options: dict[str, Any]) -> dict[str, float]:

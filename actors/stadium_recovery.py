@@ -16,6 +16,7 @@ from actors.stadium_journal import Counters, Journal
 from cluster.snapshots import SnapshotStore
 from models.edge.kernel import EdgeKernel
 from models.errors import ConfigError, SchemaError
+from models.telemetry.devices import index_of
 from models.telemetry.raw import RawBatch, RawDecoder
 
 MAGIC: Final = b"TLE1"
@@ -105,10 +106,7 @@ def _split(payload: bytes) -> tuple[dict[str, Any], bytes]:
 
 def _replay(journal: Journal, apply: Callable[[RawBatch, int, int], None]) -> tuple[int, int]:
     topic = journal.topics["raw"]
-    decoder = RawDecoder({
-        (device.device_id, device.kind): row
-        for row, device in reversed(list(enumerate(journal.roster.devices)))
-    })
+    decoder = RawDecoder(index_of(journal.roster).rows_of)
     replayed = damaged = 0
     while stored := journal.log.read(
         topic, journal.counters.raw_offset, PAGE_RECORDS, PAGE_BYTES

@@ -54,8 +54,6 @@ class StateEntry:
     hot: bool = False
     history: deque[bytes] = field(default_factory=lambda: deque(maxlen=HISTORY_POINTS))
     """t_ns and the values of `HISTORY_COLUMNS`, NaN where unknown, packed: a quarter of a tuple."""
-    noted_ns: int = 0
-    """Time of the newest point of the history."""
 
     @property
     def values(self) -> dict[str, Any]:
@@ -132,12 +130,12 @@ class StateBoard:
 
     def _note(self, entry: StateEntry, table: pa.Table, index: int) -> None:
         """Extend the history, a point per step."""
-        if not entry.history or entry.t_ns - entry.noted_ns >= HISTORY_STEP_NS:
+        noted_ns = _POINT.unpack(entry.history[-1])[0] if entry.history else None
+        if noted_ns is None or entry.t_ns - noted_ns >= HISTORY_STEP_NS:
             row = TableRow(table, index)
             point = _shown({name: row.value(name) for name in HISTORY_COLUMNS})
             values = (point.get(name, nan) for name in HISTORY_COLUMNS)
             entry.history.append(_POINT.pack(entry.t_ns, *values))
-            entry.noted_ns = entry.t_ns
 
     def _extend_trail(self, table: pa.Table, mask: Any, times: Any) -> None:
         columns = [

@@ -149,7 +149,7 @@ def _check_values(
     for c in range(low.size):
         least, most = low[c], high[c]
         # Most channels are good from end to end, or empty: a sum without branches tells, and takes
-        # a tenth of the time of looking at each value.
+        # a fifth of the time of looking at each value.
         good, empty = 0, 0
         for i in range(n):
             x = values[c, i]

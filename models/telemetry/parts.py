@@ -6,7 +6,7 @@ The header lists its parts as `{"lane", "kind", "bytes"}` in the order in which 
 
 import json
 import struct
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 import pyarrow as pa
@@ -91,16 +91,9 @@ def unpack_parts(
     names = by_kind(rows_of)
     view = memoryview(payload)
     try:
-        for part in header["parts"]:
-            body = view[offset : offset + part["bytes"]]
-            if len(body) != part["bytes"]:
-                raise SchemaError("truncated", f"part of {part['bytes']} bytes")
-            offset += part["bytes"]
-            kind = Kind(part["kind"])
-            block = first_block(body, names.get(kind, {}))
-            if block.kind != kind:
-                raise SchemaError("wrong_format", f"part of {kind} holds {block.kind}")
-            found[part["lane"]][kind] = block
+        for lane, kind, begin, end in _places(header, payload, offset):
+            block = first_block(view[begin:end], names.get(kind, {}))
+            found[lane][kind] = _of_kind(block, kind)
     except (LookupError, TypeError, ValueError, StopIteration, pa.ArrowException, OSError) as error:
         raise SchemaError("wrong_format", str(error)[:200]) from error
     return found
@@ -108,23 +101,37 @@ def unpack_parts(
 
 def read_lane(
     header: Mapping[str, Any], payload: bytes, offset: int, reader: StreamReader, lane: str,
-    kinds: Collection[Kind],
+    kinds: Collection[Kind] | None = None,
 ) -> dict[Kind, SampleBlock]:
-    """The blocks of one lane and of some kinds, by a reader that remembers the shapes of a sender.
-    Raises SchemaError."""
+    """The blocks of one lane, by a reader that remembers the shapes of a sender. kinds: only those;
+    None: all, and there may be no other lane. Raises SchemaError."""
     blocks: dict[Kind, SampleBlock] = {}
     try:
-        for part in header["parts"]:
-            end = offset + part["bytes"]
-            if part["bytes"] < 0 or end > len(payload):
-                raise SchemaError("truncated", f"part of {part['bytes']} bytes")
-            kind = _KINDS[part["kind"]]
-            if part["lane"] == lane and kind in kinds:
-                block = reader.read(payload, kind, offset, end)
-                if block.kind != kind:
-                    raise SchemaError("wrong_format", f"part of {kind} holds {block.kind}")
-                blocks[kind] = block
-            offset = end
+        for said, kind, begin, end in _places(header, payload, offset):
+            if kinds is None and said != lane:
+                raise SchemaError("wrong_format", f"part of lane {said}")
+            if said == lane and (kinds is None or kind in kinds):
+                blocks[kind] = _of_kind(reader.read(payload, kind, begin, end), kind)
     except (LookupError, TypeError, ValueError, StopIteration, pa.ArrowException, OSError) as error:
         raise SchemaError("wrong_format", str(error)[:200]) from error
     return blocks
+
+
+def _places(
+    header: Mapping[str, Any], payload: bytes, offset: int
+) -> Iterator[tuple[str, Kind, int, int]]:
+    """Lane, kind, begin and end of each part. Raises SchemaError; LookupError, TypeError for a
+    header of another shape."""
+    for part in header["parts"]:
+        end = offset + part["bytes"]
+        if part["bytes"] < 0 or end > len(payload):
+            raise SchemaError("truncated", f"part of {part['bytes']} bytes")
+        yield part["lane"], _KINDS[part["kind"]], offset, end
+        offset = end
+
+
+def _of_kind(block: SampleBlock, kind: Kind) -> SampleBlock:
+    """`block`, if it is what its part is said to be. Raises SchemaError."""
+    if block.kind != kind:
+        raise SchemaError("wrong_format", f"part of {kind} holds {block.kind}")
+    return block

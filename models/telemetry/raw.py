@@ -16,7 +16,7 @@ from models.errors import SchemaError
 from models.telemetry.block import SampleBlock
 from models.telemetry.ipc import StreamReader
 from models.telemetry.ipc_write import StreamWriter
-from models.telemetry.kinds import KINDS, Kind
+from models.telemetry.kinds import Kind
 from models.telemetry.orders import Order, order_from
 from models.telemetry.parts import by_kind, pack, read_lane, unpack_header
 
@@ -74,7 +74,7 @@ class RawDecoder:
     def decode(self, payload: bytes) -> RawBatch:
         """The batch in `payload`. Raises SchemaError."""
         header, offset = unpack_header(MAGIC, payload)
-        blocks = read_lane(header, payload, offset, self._reader, _LANE, KINDS)
+        blocks = read_lane(header, payload, offset, self._reader, _LANE)
         try:
             return RawBatch(
                 str(header["source_id"]), int(header["cursor"]), int(header["now_ns"]), blocks,

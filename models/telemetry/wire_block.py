@@ -66,34 +66,30 @@ class WireBlock(SampleBlock):
         elif name in FIXED:
             at = self.plan.fixed[_PLACES[name]]
             column = np.ndarray((self.plan.count,), FIXED[name], self.body, at)
-            column = roster_rows(self.rows, column) if name == "device" else column
+            column = self._roster_rows(column) if name == "device" else column
         else:
             raise AttributeError(name)
         object.__setattr__(self, name, column)
         return column
 
-
-def roster_rows(rows: NDArray[np.int32], number: NDArray[np.uint32]) -> NDArray[np.int32]:
-    """The roster row of each device number, by the table `rows`; -1 for a number outside of it."""
-    inside = number < len(rows)
-    if inside.all():
-        return rows[number]
-    found = np.full(len(number), -1, np.int32)
-    found[inside] = rows[number[inside]]
-    return found
+    def _roster_rows(self, number: NDArray[np.uint32]) -> NDArray[np.int32]:
+        inside = number < len(self.rows)
+        if inside.all():
+            return self.rows[number]
+        rows = np.full(len(number), -1, np.int32)
+        rows[inside] = self.rows[number[inside]]
+        return rows
 
 
 def whole_block(
     kind: Kind, body: bytes, plan: Plan, rows: NDArray[np.int32], channels: tuple[int, ...]
 ) -> SampleBlock:
     """The block of a body that has only some `channels` of its kind: the others are NaN."""
-    number, *columns = (
-        np.ndarray((plan.count,), dtype, body, at)
-        for dtype, at in zip(FIXED.values(), plan.fixed, strict=True)
-    )
+    wire = WireBlock(kind, body, plan, rows)
     values = np.full((len(KINDS[kind].channels), plan.count), np.nan, np.float32)
     shape = (len(channels), plan.count)
     values[list(channels)] = np.ndarray(shape, np.float32, body, plan.values, (plan.stride, 4))
-    boot, seq, t_event_ns, t_ingest_ns, flags = columns
-    device = roster_rows(rows, number)
-    return SampleBlock(kind, device, boot, seq, t_event_ns, t_ingest_ns, flags, values)
+    return SampleBlock(
+        kind, wire.device, wire.boot, wire.seq, wire.t_event_ns, wire.t_ingest_ns, wire.flags,
+        values,
+    )

@@ -178,8 +178,8 @@ def judged(report: dict[str, Any], looks: list[Look], seconds: int) -> dict[str,
 def alike(looks: list[Look]) -> list[Look]:
     """Those at which as many of Ray's tasks ran as at most of them: one takes some hundred MB and
     lives for a roll, so whether the first or the last look met one would be most of a slope."""
-    counts = [look.counts.get(TASKS, 0) for look in looks]
-    return [look for look, n in zip(looks, counts, strict=True) if n == mode(counts)]
+    usual = mode(look.counts.get(TASKS, 0) for look in looks)
+    return [look for look in looks if look.counts.get(TASKS, 0) == usual]
 
 
 def with_one_worker(look: Look) -> dict[str, int]:

@@ -119,6 +119,12 @@ def test_foreign_bytes_raise_a_schema_error(tail: bytes) -> None:
         decode_raw(MAGIC + tail, ROWS)
 
 
+def test_a_part_of_a_lane_that_raw_batches_do_not_have_is_refused() -> None:
+    whole = encode_raw(RawBatch("s", 1, 2, {Kind.HEART: block(Kind.HEART, 3)}), IDS)
+    with pytest.raises(SchemaError, match="wrong_format"):
+        decode_raw(whole.replace(b'"lane":"raw"', b'"lane":"wro"'), ROWS)
+
+
 def test_a_record_of_a_newer_version_is_refused() -> None:
     whole = encode_raw(RawBatch("s", 1, 2, {}), IDS).replace(b'"schema_v":1', b'"schema_v":9')
     with pytest.raises(SchemaError, match="unknown_version"):
