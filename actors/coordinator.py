@@ -25,6 +25,7 @@ from cluster.names import ACTIONS_TOPIC, events_topic
 from models.errors import FencedError, TouchlineError
 from models.policies.assignment import FlowInfo, WorkerInfo, plan_moves
 from models.policies.forecast import RateForecast
+from models.policies.load_meter import LoadMeter
 from models.policies.ownership import Assignment, Ownership, WorkerReport
 from models.policies.pool import HELD, PoolPolicy, PoolSignals, Scale, ScaleReason
 from models.policies.prewarm import PrewarmSignals
@@ -55,7 +56,8 @@ class Coordinator:
         self._withdrawn: set[int] = set()
         # The last incarnation of workers that were ended: they may still be on their way out.
         self._ended: dict[int, int] = {}
-        self._observed_ns = self._rebalanced_ns = self._thinned_ns = 0
+        self._observed_ns = self._rebalanced_ns = self._thinned_ns = self._loaded_ns = 0
+        self._meter = LoadMeter()
         self._changed_members = False
         self._last_scale: Scale | None = None
         self.superseded = False
@@ -217,7 +219,18 @@ class Coordinator:
         signals, scale = self._signals(now_ns), self._last_scale
         short = 0.0 < signals.capacity_per_s < signals.forecast_per_s
         ahead = short and scale is not None and scale.reason in HELD
-        self._thinning.step(now_ns, self._table.venues, self._view, ahead)
+        self._thinning.step(now_ns, self._table.venues, self._view, ahead, self._load(now_ns))
+
+    def _load(self, now_ns: int) -> float:
+        """What comes in real time, as a multiple of what the pool could do. Raises LogError."""
+        venues, reports = self._table.venues, self._view.reports.values()
+        if now_ns - self._loaded_ns >= self.config.load_ns:
+            self._loaded_ns = now_ns
+            self._meter.note(
+                now_ns, self._view.arrived(self._table), sum(r.work_n for r in reports),
+                sum(r.busy_ns for r in reports),
+            )
+        return self._meter.load(venues.keys() - self.config.unhurried, len(reports))
 
     def _signals(self, now_ns: int) -> PoolSignals:
         view = self._view

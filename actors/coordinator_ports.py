@@ -48,6 +48,7 @@ class CoordinatorConfig:
     start_patience_ns: int = 60_000_000_000
     observe_ns: int = 500_000_000
     thin_ns: int = 100_000_000
+    load_ns: int = 200_000_000
     rebalance_ns: int = 5_000_000_000
     forecast_s: float = 10.0
     timetable_s: float = 30.0

@@ -125,6 +125,13 @@ class PoolView:
         if size:
             self.min_size = size if self.min_size is None else min(self.min_size, size)
 
+    def arrived(self, table: Ownership) -> dict[str, int]:
+        """venue -> flow-records that have come so far. Raises LogError."""
+        return {
+            venue: self._log.describe(telemetry_topic(venue)).end * len(place.flows)
+            for venue, place in table.venues.items()
+        }
+
     def hot(self) -> set[Flow]:
         """Flows that are hot by their owner's word."""
         return {

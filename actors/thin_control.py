@@ -45,14 +45,15 @@ class ThinControl:
         self._kept: dict[tuple[_Key, int], int] = {}
 
     def step(
-        self, now_ns: int, venues: Mapping[str, VenueEntry], view: PoolView, ahead: bool
+        self, now_ns: int, venues: Mapping[str, VenueEntry], view: PoolView, ahead: bool,
+        load: float = 0.0,
     ) -> None:
         """One round over all venues. Raises LogError: what could not be ordered is tried again."""
         if not self._config.most:
             return
         for venue, place in sorted(venues.items()):
             if venue not in self._unhurried:
-                self._venue(now_ns, venue, place, view, ahead)
+                self._venue(now_ns, venue, place, view, ahead, load)
         self._forget(venues)
 
     def levels(self) -> dict[str, int]:
@@ -62,7 +63,7 @@ class ThinControl:
     # -- inside ------------------------------------------------------------------------------------
 
     def _venue(
-        self, now_ns: int, venue: str, place: VenueEntry, view: PoolView, ahead: bool
+        self, now_ns: int, venue: str, place: VenueEntry, view: PoolView, ahead: bool, load: float
     ) -> None:
         mine = {w: report for w, report in view.reports.items() if report.held.get(venue)}
         self._keep_pinned(now_ns, venue, place, mine.values())
@@ -72,7 +73,7 @@ class ThinControl:
         )
         busy = max((view.busy.get(worker, 0.0) for worker in mine), default=0.0)
         policy = self._policy(venue, place.match_id)
-        decided = policy.decide(now_ns, calm_s, hot_s, busy, ahead)
+        decided = policy.decide(now_ns, calm_s, hot_s, busy, ahead, load)
         key = (venue, place.match_id)
         same = decided.level == self._ordered[key]
         if same and (not decided.level or now_ns - self._said_ns.get(key, 0) < RENEW_NS):

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import cache
 from typing import TypeVar
 
 Result = TypeVar("Result")
@@ -13,10 +14,17 @@ def in_background(work: Callable[[], Result]) -> Result:
     """What `work` gives or raises, done by a thread of the scheduler's idle class (sched(7)).
 
     A thread of its own, since without a privilege no thread leaves that class again, and the caller
-    has to go on as before. Threads that `work` starts are of its class.
+    has to go on as before. Threads that `work` starts are of its class. It is the same one for all
+    work of the process, which must not call this itself: to each new thread glibc hands the next
+    of up to eight heaps a core, and `malloc_trim` leaves what is free at the end of those, tens of
+    MB in each.
     """
-    with ThreadPoolExecutor(1, "background", initializer=_give_way) as pool:
-        return pool.submit(work).result()
+    return _thread().submit(work).result()
+
+
+@cache
+def _thread() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(1, "background", initializer=_give_way)
 
 
 def _give_way() -> None:

@@ -8,9 +8,14 @@ was given back, taken and zeroed again, 5 % of its CPU at 1000 Hz.
 import ctypes
 from typing import Final
 
+import pyarrow as pa
+
 from cluster.lean_arrow import in_actor
 
 KEPT_BYTES: Final = 32 << 20
+TRIMMED_BYTES: Final = 1 << 20
+"""For work in the background: larger arrays come and go by themselves, and no more than this stays
+free at the end of a heap. Untold, glibc raises both by itself, to twice the largest array freed."""
 _TRIM_THRESHOLD: Final = -1
 _MMAP_THRESHOLD: Final = -3
 """As malloc.h numbers them; see mallopt(3)."""
@@ -32,9 +37,12 @@ def keep_freed(most_bytes: int) -> bool:
 
 
 def give_back() -> bool:
-    """Freed memory of all threads goes back to the kernel (malloc_trim(3)); False if there is none,
-    or where the C library cannot be told. glibc has a heap for each of up to eight threads a core:
-    a process whose work is done by one thread after the other may hold it as many times over.
+    """Freed memory of all threads goes back to the kernel (malloc_trim(3)), and what Arrow's pool
+    keeps; False if there is none of the former, or where the C library cannot be told. glibc has a
+    heap for each of up to eight threads a core, and leaves what is free at the end of each but the
+    first: a process whose work is done by one thread after the other may hold it as many times
+    over, `TRIMMED_BYTES` each at most where `keep_freed` was told so.
     """
+    pa.default_memory_pool().release_unused()
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     return trim is not None and bool(trim(0))

@@ -19,7 +19,7 @@ import pyarrow as pa
 from cluster.background import in_background
 from cluster.eventlog.open import open_log
 from cluster.eventlog.port import EventLog
-from cluster.heap import give_back
+from cluster.heap import TRIMMED_BYTES, give_back, keep_freed
 from cluster.settings import Settings
 from cluster.tiers import (
     Manifest,
@@ -218,6 +218,7 @@ def _batch(batch: pa.Table, settings: dict[str, Any], work: Work) -> pa.Table:
     items = zip(
         batch.column("venue").to_pylist(), batch.column("match").to_pylist(), strict=True
     )
+    keep_freed(TRIMMED_BYTES)
     found = in_background(partial(spread_here, Settings.from_dict(settings), work, list(items)))
     give_back()  # the process may live on for hours without any work
     bodies = [one.manifest.to_bytes() if one.manifest else b"" for one in found]

@@ -95,13 +95,13 @@ def new_cells(
     )
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def second_of(second_begin_ns: Whole, seconds: Whole, t_ns: Whole) -> Whole:
     """Index of the second that `t_ns` lies in, held to the stretch."""
     return min(max((t_ns - second_begin_ns) // SECOND, 0), seconds - 1)
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def count_row(
     device: NDArray[np.float64], newest: NDArray[np.int64], low: NDArray[np.uint8],
     track: NDArray[np.int64], reach_samples: Whole, rate: float, group: Whole, row: Whole,

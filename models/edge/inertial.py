@@ -11,6 +11,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from models.borrow import borrow
 from models.edge import cells as grid
 from models.edge.cells import Cells, count_row, second_of
 from models.edge.config import EdgeConfig
@@ -93,7 +94,7 @@ def pass_inertial(
     )
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def _repair(
     values: NDArray[np.float32], i: Whole, row: Whole, floor: float, k: float,
     windows: NDArray[np.float64], memory: NDArray[np.float64],
@@ -111,7 +112,7 @@ def _repair(
     return spiked and not held
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def _roughness(memory: NDArray[np.float64], row: Whole, magnitude: float) -> float:
     """Mean |second difference| of a stretch when it ends here, else inf."""
     memory[row, _ROUGH] += abs(magnitude - 2.0 * memory[row, _MAG] + memory[row, _MAG_OLD])
@@ -142,7 +143,7 @@ def _restart(
     memory[row, _SPIKED] = 0.0
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def _saturated(
     memory: NDArray[np.float64], row: Whole, limit: float, ax: float, ay: float, az: float
 ) -> bool:
@@ -160,6 +161,9 @@ def _pass(
     rule: InertialRule, streams: Streams, sections: NDArray[np.float64], cells: Cells,
     track: NDArray[np.int64], state: InertialState,
 ) -> None:
+    longs, words, values, streams, sections, cells, track, state = borrow(
+        (longs, words, values, streams, sections, cells, track, state)
+    )
     # Taken out of their tuples once: each access inside the loop would count references.
     floor, k, stuck_ns, kick, merged = rule
     t_ns, t_ingest_ns, count, adjust_ns, device, boot, flags, reason = columns_of(longs, words)

@@ -12,6 +12,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from models.borrow import borrow
 from models.columns import frozen
 from models.edge.config import EdgeConfig
 from models.edge.sequence import (
@@ -137,10 +138,12 @@ def _judge(
     clocks: NDArray[np.int64], out: Judged,
 ) -> None:
     _check_values(arrived.values, low, high, required, out.reason)
-    _judge_rows(arrived, bounds, streams, counters, clocks, out)
+    _judge_rows(
+        borrow(arrived), bounds, borrow(streams), borrow(counters), borrow(clocks), borrow(out)
+    )
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def _check_values(
     values: NDArray[np.float32], low: NDArray[np.float32], high: NDArray[np.float32],
     required: NDArray[np.bool_], reason: NDArray[np.uint8],
@@ -170,7 +173,7 @@ def _check_values(
                 reason[i] = _OUT_OF_RANGE
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def _entry_at(
     begin: NDArray[np.int64], end: NDArray[np.int64], after: NDArray[np.int64], row: Whole,
     t_ns: Whole,
@@ -181,7 +184,7 @@ def _entry_at(
     return row
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def _judge_rows(
     rows: Arrived, bounds: Bounds, streams: Streams, counters: Counters,
     clocks: NDArray[np.int64], out: Judged,

@@ -18,6 +18,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from models.borrow import borrow
 from models.columns import frozen
 from models.edge import cells as grid
 from models.edge.cells import Cells
@@ -172,6 +173,7 @@ def _roll(
     cells: Cells, suspect: NDArray[np.uint8], rule: FlowRule, state: FlowState, less_ns: Whole,
     heat: Heat,
 ) -> None:
+    cells, suspect, state, heat = borrow((cells, suspect, state, heat))
     for tick in range(suspect.shape[0]):
         begin_ns = cells.tick_begin_ns + tick * cells.tick_ns
         end_ns = begin_ns + cells.tick_ns

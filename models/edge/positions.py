@@ -12,6 +12,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from models.borrow import borrow
 from models.edge import cells as grid
 from models.edge.cells import Cells, count_row, second_of
 from models.edge.config import EdgeConfig
@@ -275,6 +276,9 @@ def _pass(
     layout: Layout, streams: Streams, cells: Cells, track: NDArray[np.int64],
     state: PositionState, motion: Motion,
 ) -> None:
+    longs, words, values, streams, cells, track, state, motion = borrow(
+        (longs, words, values, streams, cells, track, state, motion)
+    )
     t_ns, t_ingest_ns, count, adjust_ns, device, boot, flags, reason = columns_of(longs, words)
     first, subjects, reach, rate = streams.first, streams.subject, streams.words, streams.rate
     group, merges, cell = streams.group, streams.merge, cells.device

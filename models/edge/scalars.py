@@ -10,6 +10,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from models.borrow import borrow
 from models.columns import frozen
 from models.edge import cells as grid
 from models.edge.cells import Cells, count_row, second_of
@@ -65,6 +66,9 @@ def _note_health(
     longs: NDArray[np.int64], words: NDArray[np.uint32], values: NDArray[np.float32],
     columns: NDArray[np.int64], streams: Streams, cells: Cells,
 ) -> None:
+    longs, words, values, columns, streams, cells = borrow(
+        (longs, words, values, columns, streams, cells)
+    )
     t_ns, device = longs[T_NS], words[DEVICE]
     for i in range(device.size):
         second = second_of(cells.second_begin_ns, cells.group.shape[0], t_ns[i])
@@ -104,6 +108,9 @@ def _pass(
     spike: float, k: float, stuck_ns: int, streams: Streams, cells: Cells,
     track: NDArray[np.int64], state: ScalarState,
 ) -> None:
+    longs, words, values, streams, cells, track, state = borrow(
+        (longs, words, values, streams, cells, track, state)
+    )
     t_ns, t_ingest_ns, count, adjust_ns, device, boot, flags, reason = columns_of(longs, words)
     first, subjects, reach, rate = streams.first, streams.subject, streams.words, streams.rate
     group, cell, newest, low = streams.group, cells.device, cells.newest, cells.low

@@ -76,7 +76,7 @@ def _clear(
     slots[row, slot, SUSPECT_N] = 0
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def known_slot(slots: NDArray[np.int64], row: Whole, boot: Whole) -> int:
     """The slot that holds `boot`, or NO_SLOT."""
     if slots[row, 0, BOOT] == boot and slots[row, 0, LIVE] == 1:
@@ -121,7 +121,7 @@ def open_slot(
     return slot
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def unwrapped(top: Whole, seq: Whole, wrap: Whole) -> Whole:
     """`seq` continued beyond the width of its counter, next to `top`, the newest one."""
     ahead = (seq - top) & wrap
@@ -130,7 +130,7 @@ def unwrapped(top: Whole, seq: Whole, wrap: Whole) -> Whole:
     return top + ahead
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def _advance(
     slots: NDArray[np.int64], bits: NDArray[np.uint64], row: Whole, slot: Whole, begin: Whole,
     words: Whole, count: Whole,
@@ -148,7 +148,7 @@ def _advance(
     slots[row, slot, TOP] = count
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def take_count(
     slots: NDArray[np.int64], totals: NDArray[np.int64], bits: NDArray[np.uint64], row: Whole,
     slot: Whole, begin: Whole, words: Whole, rate: float, count: Whole, t_event: Whole,

@@ -15,6 +15,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from models.borrow import borrow
 from models.columns import frozen
 from models.edge.cells import Cells
 from models.edge.rows import DEVICE, FLAGS, REASON, T_NS, Rows
@@ -83,6 +84,9 @@ def _plan(
     longs: NDArray[np.int64], words: NDArray[np.uint32], streams: Streams, cells: Cells,
     whole: NDArray[np.uint8], waiting: NDArray[np.int64], fate: NDArray[np.uint8],
 ) -> None:
+    longs, words, streams, cells, whole, waiting, fate = borrow(
+        (longs, words, streams, cells, whole, waiting, fate)
+    )
     t_ns, device, reason = longs[T_NS], words[DEVICE], words[REASON]
     first, subjects, merges = streams.first, streams.subject, streams.merge
     begin_ns, tick_ns = cells.tick_begin_ns, cells.tick_ns
@@ -120,7 +124,7 @@ def thin_inertial(
     return kept
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def _run_filters(
     values: NDArray[np.float32], i: Whole, row: Whole, long_gap: bool,
     sections: NDArray[np.float64], z: NDArray[np.float64], live: NDArray[np.uint8],
@@ -144,6 +148,9 @@ def _filter_rows(
     fate: NDArray[np.uint8], load: int, clip: int, streams: Streams, sections: NDArray[np.float64],
     state: ThinState, out: NDArray[np.float32], out_flags: NDArray[np.uint32],
 ) -> None:
+    longs, words, values, fate, streams, sections, state, out, out_flags = borrow(
+        (longs, words, values, fate, streams, sections, state, out, out_flags)
+    )
     t_ns, device, flags, reason = longs[T_NS], words[DEVICE], words[FLAGS], words[REASON]
     first, merges = streams.first, streams.merge
     s, z, live, t_last = state.pending, state.z, state.live, state.t_last

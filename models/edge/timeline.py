@@ -15,6 +15,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from models.borrow import borrow
 from models.edge import cells as grid
 from models.edge.cells import Cells
 from models.edge.tables import Streams, Whole
@@ -297,6 +298,7 @@ def roll_timeline(
     out: Findings,
 ) -> int:
     """Go through the ticks of a stretch in order; the number of seconds that ended in it."""
+    line, streams, vitals, cells, out = borrow((line, streams, vitals, cells, out))
     status, feed, newest, suspect = line.status, line.feed, cells.newest, out.suspect
     silent, period, suspect_ns = streams.silent, streams.period, line.suspect_ns
     second = 0

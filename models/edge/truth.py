@@ -16,6 +16,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from models.borrow import borrow
 from models.columns import frozen
 from models.edge import cells as grid
 from models.edge.cells import Cells, second_of
@@ -148,6 +149,9 @@ def _note(
     longs: NDArray[np.int64], words: NDArray[np.uint32], values: NDArray[np.float32],
     in_play: int, streams: Streams, motion: Motion, cells: Cells,
 ) -> None:
+    longs, words, values, streams, motion, cells = borrow(
+        (longs, words, values, streams, motion, cells)
+    )
     t_ns, device, reason = longs[T_NS], words[DEVICE], words[REASON]
     for i in range(device.size):
         subject = streams.subject[device[i]]

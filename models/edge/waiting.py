@@ -12,6 +12,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from models.borrow import borrow
 from models.edge.ingest import Arrived, Judged, checked_channels
 from models.edge.rows import (
     ADJUST_NS,
@@ -150,6 +151,7 @@ def _write(
     arrived: Arrived, judged: Judged, late: bool, checked: int, longs: NDArray[np.int64],
     words: NDArray[np.uint32], at: int,
 ) -> tuple[int, Whole]:
+    arrived, judged, longs, words = borrow((arrived, judged, longs, words))
     bits = arrived.values.view(np.uint32)
     boot, ingest, event, sent = (
         arrived.boot, arrived.t_ingest_ns, arrived.t_event_ns, arrived.flags
@@ -180,7 +182,7 @@ def _write(
     return at, oldest_ns
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def _goes_before(
     boot: NDArray[np.uint32], count: NDArray[np.int64], t_ns: NDArray[np.int64], tick_ns: int,
     i: int, j: int,
@@ -194,7 +196,7 @@ def _goes_before(
     return count[i] < count[j]
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def _ready_rows(
     first: NDArray[np.int64], device: NDArray[np.uint32], boot: NDArray[np.uint32],
     count: NDArray[np.int64], t_ns: NDArray[np.int64], upto_ns: int, tick_ns: int,
@@ -238,7 +240,7 @@ def _ready_rows(
     return ready, True
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def _gather(table: NDArray[Any], rows: NDArray[np.int64], out: NDArray[Any]) -> None:
     for k in range(table.shape[0]):
         for at in range(rows.size):
@@ -252,6 +254,7 @@ def _take_out(
 ) -> tuple[NDArray[np.int64], NDArray[np.uint32], bool, int, Whole]:
     """The rows before `upto_ns` as tables of their own, and whether they are in order of work; how
     many others are left, which close up, and their oldest time."""
+    first, longs, words = borrow((first, longs, words))
     t_ns = longs[T_NS, :n]
     ready, cheaply = _ready_rows(
         first, words[DEVICE, :n], words[BOOT, :n], longs[COUNT, :n], t_ns, upto_ns, tick_ns

@@ -67,7 +67,7 @@ class Table(NamedTuple):
     begin: NDArray[np.int64]
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def _device(rows: Rows, part: int, row: int) -> int:
     number = rows.words[rows.parts[part, P_DEVICE] + row]
     begin = rows.parts[part, P_MAP]
@@ -78,7 +78,7 @@ def _device(rows: Rows, part: int, row: int) -> int:
     return int(rows.maps[begin + number])
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def _owner(
     rows: Rows, part: int, row: int, device: int, subject_of: NDArray[np.int32]
 ) -> int:
@@ -131,7 +131,7 @@ def table_of(
     return Table(t_ns, _values(rows, places.channels[kind], first, stride), device, begin)
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def _values(
     rows: Rows, channels: NDArray[np.int64], first: NDArray[np.int64], stride: NDArray[np.int64]
 ) -> NDArray[np.float32]:

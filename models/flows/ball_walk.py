@@ -95,7 +95,7 @@ def walk_ball(
     return True
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def _advance(
     twins: Twins, s: int, pos: Positions, cursor: NDArray[np.int64], t_ns: int
 ) -> None:
@@ -112,7 +112,7 @@ def _advance(
         twins.near_xy[s, who, 1] = pos.y_m[row - 1]
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def _take_fix(
     twins: Twins, s: int, params: NDArray[np.float64], cfg: FlowConfig, out: Outputs, fix: Fixes,
     row: int, half: tuple[float, float], periods: NDArray[np.int64],
@@ -225,7 +225,7 @@ def _take_knock(
         play.touch(twins, s, params, cfg, out, t_ns, who, play.BY_SENSOR, peak_mps2, metres)
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def _fire(
     twins: Twins, s: int, params: NDArray[np.float64], cfg: FlowConfig, out: Outputs, t_ns: int,
     half_length_m: float, periods: NDArray[np.int64],

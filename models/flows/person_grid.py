@@ -59,7 +59,7 @@ def fill_slots(
     return at
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def fill_grid(
     twins: Twins, s: int, out: Outputs, ball: Fixes, at: int, at_end: int, t_ns: int
 ) -> int:

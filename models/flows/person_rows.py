@@ -74,7 +74,7 @@ def next_row(out: Outputs, final: bool, t_ns: int, s: int) -> NDArray[np.float64
     return out.state_f[row]
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def write_person(
     twins: Twins, s: int, p: NDArray[np.float64], out: Outputs, t_ns: int, final: bool
 ) -> None:

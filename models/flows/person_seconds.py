@@ -23,7 +23,7 @@ LEAST_S = 300.0
 """Each half must have at least so much time with work, and with heart rate."""
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def roll_second(twins: Twins, s: int, t_ns: int) -> None:
     """A second of flow `s` ends at `t_ns`. Seconds in which the flow was silent are empty."""
     f, i, ring = twins.f[s], twins.i[s], twins.seconds[s]

@@ -45,7 +45,7 @@ FATIGUE_AFTER_S = 120.0
 FATIGUE_EVERY_NS = 30_000_000_000
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def fire_person(
     twins: Twins, s: int, p: NDArray[np.float64], cfg: FlowConfig, out: Outputs, pos: Positions,
     params: NDArray[np.float64], t_ns: int,
@@ -156,7 +156,7 @@ def _lies(i: NDArray[np.int64], tilted: bool, t_ns: int) -> bool:
     return False
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def _posture(twins: Twins, s: int, cfg: FlowConfig, out: Outputs, t_ns: int) -> None:
     """Falls, and somebody who stays down after a hit or a fall."""
     f, i, k = twins.f[s], twins.i[s], twins.kalman[s]

@@ -34,7 +34,7 @@ from models.flows.tables import (
 from models.signal import kalman as K  # noqa: N812
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def _fits(
     twins: Twins, s: int, pos: Positions, imu: Motions, heart: Hearts, boot: Boots, out: Outputs,
     end_ns: int,
@@ -85,7 +85,7 @@ def walk_persons(
     return int(flows.shape[0])
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def _walk_one(
     s: int, since_ns: int, twins: Twins, params: NDArray[np.float64], cfg: FlowConfig,
     pos: Positions, imu: Motions, heart: Hearts, boot: Boots, ball: Fixes, ball_row: int,
@@ -177,7 +177,7 @@ def run_motion(
             return b, at, False
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def _end(
     s: int, twins: Twins, params: NDArray[np.float64], cfg: FlowConfig, pos: Positions, ball: Fixes,
     at: int, at_end: int, end_ns: int, final: bool, out: Outputs,

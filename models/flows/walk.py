@@ -6,6 +6,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from models.borrow import borrow, hold
 from models.flows import arrange
 from models.flows.ball_walk import walk_ball
 from models.flows.person_walk import walk_persons
@@ -50,30 +51,48 @@ def walk(
     on; how many are done: fewer than all when `out` may not hold the next one's output. `course`
     stands in for the positions in `rows` when it is not empty (of all subjects, (S + 1,) begins).
     """
-    subjects = chosen.mine.shape[0]
-    mine = _only(places.subject, chosen.mine)
+    return _walk(
+        borrow(rows), borrow(places), borrow(course), borrow(chosen), borrow(since_ns), done,
+        borrow(twins), borrow(params), borrow(limits), borrow(field), end_ns, final, borrow(out),
+    )
+
+
+@njit(cache=True)
+def _walk(
+    rows: Rows, places: Places, course: Positions, chosen: Chosen, since_ns: NDArray[np.int64],
+    done: tuple[int, int], twins: Twins, params: NDArray[np.float64], limits: NDArray[Any],
+    field: Field, end_ns: int, final: bool, out: Outputs,
+) -> tuple[int, int]:
+    """See `walk`; all arrays are the caller's."""
+    subjects, held = chosen.mine.shape[0], 0
+    only = _only(places.subject, chosen.mine)
+    mine = borrow(only)
     if course.begin.shape[0] > 0:
-        positions = course
+        placed = course
     else:
-        positions = arrange.positions(rows, places, places.subject, subjects)
-    fixes = arrange.fixes(rows, places, places.subject, subjects)
+        placed = arrange.positions(rows, places, places.subject, subjects)
+    shot = arrange.fixes(rows, places, places.subject, subjects)
+    positions, fixes = borrow(placed), borrow(shot)
     persons, balls = done
     if persons < chosen.persons.shape[0]:
+        motions = arrange.motions(rows, places, mine, subjects)
+        hearts = arrange.hearts(rows, places, mine, subjects)
+        boots = arrange.boots(rows, places, mine, subjects)
         persons = walk_persons(
-            chosen.persons, persons, since_ns, twins, params, limits, positions,
-            arrange.motions(rows, places, mine, subjects),
-            arrange.hearts(rows, places, mine, subjects),
-            arrange.boots(rows, places, mine, subjects), fixes, field.ball_row, end_ns, final, out,
+            chosen.persons, persons, since_ns, twins, params, limits, positions, borrow(motions),
+            borrow(hearts), borrow(boots), fixes, field.ball_row, end_ns, final, out,
         )
-        if persons < chosen.persons.shape[0]:
-            return persons, balls
-    if balls < chosen.balls.shape[0]:
-        knocks = arrange.knocks(rows, places, mine, subjects)
+        held += hold(motions) + hold(hearts) + hold(boots)
+    if persons == chosen.persons.shape[0] and balls < chosen.balls.shape[0]:
+        hit = arrange.knocks(rows, places, mine, subjects)
+        knocks = borrow(hit)
         while balls < chosen.balls.shape[0]:
             if not walk_ball(
                 chosen.balls[balls], since_ns, twins, params, limits, positions, fixes, knocks,
                 field.half_m, field.periods, field.cursor, end_ns, final, out,
             ):
-                return persons, balls
+                break
             balls += 1
-    return persons, balls
+        held += hold(hit)
+    held += hold(only) + hold(placed) + hold(shot)
+    return persons, balls + held

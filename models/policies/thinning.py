@@ -4,7 +4,8 @@ Pure; one per venue, called at a steady pace. Calm flows first wait; once the ol
 waited for longer than `enter_s` the venue's edge is told to thin them one level further, and again
 for as long as the wait does not get shorter, two levels at once when it is twice too long, and all
 of them when it grows steadily: at `grow_rate` seconds a second the load is 1 / (1 - `grow_rate`)
-times what is carried. The way back is by trial, one level after `relax_s` without a wait and with
+times what is carried. Nor is a wait left to grow where the load has jumped to `jump` times of what
+workers could do. The way back is by trial, one level after `relax_s` without a wait and with
 workers at ease: what the pool could carry is not known before it is tried, since a busy worker does
 more at once and so gets cheaper. A trial that fails doubles the time until the next one, up to
 `relax_most_s`; one that has held for that long again is forgotten.
@@ -25,6 +26,7 @@ class ThinReason(StrEnum):
     WAIT_GROWS = "wait_grows"
     HOT_WAITS = "hot_waits"
     AHEAD = "forecast"
+    LOAD_JUMPED = "load_jumped"
     TRIAL = "wait_is_over"
     STEADY = "steady"
 
@@ -33,9 +35,10 @@ class ThinReason(StrEnum):
 class ThinConfig:
     """Levels, seconds. most: the highest level, 0 switches thinning off; enter_s, hot_s: the age
     of the oldest calm or hot record from which on it is too much; leave_s: below it nothing
-    waits; grow_rate: seconds per second by which the wait may not grow for `grow_s`; relax_busy:
-    share of time that workers may be busy for a trial, which doubles what a venue costs at the
-    most."""
+    waits; grow_rate: seconds per second by which the wait may not grow for `grow_s`; jump: load, as
+    a multiple of what workers could get through, from which on a wait of `leave_s` is too much;
+    relax_busy: share of time that workers may be busy for a trial, which doubles what a venue costs
+    at the most."""
 
     most: int = 3
     enter_s: float = 0.5
@@ -43,6 +46,7 @@ class ThinConfig:
     leave_s: float = 0.25
     grow_rate: float = 0.3
     grow_s: float = 0.6
+    jump: float = 2.0
     step_s: float = 0.5
     relax_busy: float = 0.5
     relax_s: float = 5.0
@@ -50,6 +54,7 @@ class ThinConfig:
 
     def __post_init__(self) -> None:
         assert self.most >= 0, self
+        assert self.jump > 1.0, self
         assert 0 < self.leave_s <= self.enter_s, self
         assert 0 < self.relax_busy <= 1, self
         assert 0 < self.step_s <= self.relax_s <= self.relax_most_s, self
@@ -103,13 +108,15 @@ class ThinPolicy:
         self._growth = _Growth(self.config.grow_s)
 
     def decide(
-        self, now_ns: int, calm_s: float, hot_s: float, busy: float = 0.0, ahead: bool = False
+        self, now_ns: int, calm_s: float, hot_s: float, busy: float = 0.0, ahead: bool = False,
+        load: float = 0.0,
     ) -> Thinning:
         """calm_s, hot_s: age of the oldest record that waits for a flow of the class; busy: share
         of time of the busiest worker concerned; ahead: a forecast says that the load will not be
-        carried."""
+        carried; load: what comes as a multiple of what workers could get through."""
         grows = self._growth.note(now_ns, max(calm_s, hot_s)) >= self.config.grow_rate
-        reason = self._pressure(calm_s, hot_s, ahead)
+        jumped = load >= self.config.jump and max(calm_s, hot_s) > self.config.leave_s
+        reason = ThinReason.LOAD_JUMPED if jumped else self._pressure(calm_s, hot_s, ahead)
         shorter = calm_s < self._before_s
         self._before_s = calm_s
         if reason is not None:
@@ -117,6 +124,8 @@ class ThinPolicy:
             config = self.config
             if self.level >= config.most or shorter:
                 return Thinning(self.level, ThinReason.STEADY)
+            if jumped:
+                return self._up(now_ns, ThinReason.LOAD_JUMPED, config.most)
             if grows:
                 return self._up(now_ns, ThinReason.WAIT_GROWS, config.most)
             if self._may_step(now_ns):

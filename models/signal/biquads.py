@@ -51,7 +51,7 @@ def settle(
         z[row, 2 * k + 1, channel] = (sections[row, k, 2] - sections[row, k, 4]) * x
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def filter_step(
     sections: NDArray[np.float64], z: NDArray[np.float64], row: int | np.int64,
     channel: int | np.int64, x: float,

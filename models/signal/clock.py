@@ -106,7 +106,7 @@ def _close_bucket(c: NDArray[np.int64], row: Whole, t_ingest: Whole) -> None:
         c[row, HIGH_N] = 0
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def _envelope(c: NDArray[np.int64], row: Whole, t_ingest: Whole, offset: Whole) -> None:
     if t_ingest < c[row, BUCKET_END]:
         c[row, BUCKET_LOW] = min(c[row, BUCKET_LOW], offset)
@@ -166,7 +166,7 @@ def _new_boot(c: NDArray[np.int64], row: Whole, t_ingest: Whole, boot: Whole) ->
     c[row, YOUNG_UNTIL] = t_ingest + YOUNG_NS
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def clock_step(
     c: NDArray[np.int64], row: Whole, t_event: Whole, t_ingest: Whole, count: Whole, boot: Whole,
     period: Whole, future_ns: Whole, late_ns: Whole,

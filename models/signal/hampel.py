@@ -56,7 +56,7 @@ def _outside(
     return abs(x - middle) > max(floor, k * MAD_SCALE * spread), middle
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def hampel_step(
     windows: NDArray[np.float64], row: int | np.int64, channel: int | np.int64, x: float,
     floor: float, k: float,

@@ -86,7 +86,7 @@ def _on_grid(
     return True, _between(past, 0, u), _between(past, 1, u), _between(past, 2, u)
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def load_step(
     load: NDArray[np.float64], z: NDArray[np.float64], sections: NDArray[np.float64], row: Whole,
     merge: Whole, gap_ns: Whole, x: float, y: float, w: float, rate_hz: float = 100.0,

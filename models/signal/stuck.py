@@ -23,7 +23,7 @@ def new_runs(rows: int) -> Runs:
     return Runs(np.full((rows, 3), np.nan), np.zeros(rows, np.int64))
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def run_ns(
     value: NDArray[np.float64], since_ns: NDArray[np.int64], row: int | np.int64,
     t_ns: int | np.int64, a: float, b: float, c: float,

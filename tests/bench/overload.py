@@ -173,10 +173,9 @@ class Table:
         self._origin = (world.match.start_ns - first_ns) // TICK_NS
         self._hot = self._hot_table()
         ticks, sort, latency = [], [], []
-        done = world.done
-        for venue, rows, since, first, last, at_ns in zip(
-            done.venue, done.subject, done.since, done.first, done.last, done.at_ns, strict=True
-        ):
+        for venue, rows, since_ns, whole, at_ns in world.done.batches:
+            first, last = np.array(whole, np.int64).T
+            since = np.full(len(rows), first[0]) if since_ns is None else since_ns
             spans = ((last - first) // TICK_NS).astype(np.int64)
             tick = np.repeat((first - first_ns) // TICK_NS, spans)
             tick += np.concatenate([np.arange(n) for n in spans])

@@ -52,3 +52,9 @@ def test_a_roll_s_items_are_worked_on_in_the_background() -> None:
     done = roll._batch(items, Settings().to_dict(), work)
     assert classes == [os.SCHED_IDLE] * 2
     assert done.column("error").to_pylist() == ["", ""]
+
+
+def test_all_work_of_a_process_is_done_by_one_thread() -> None:
+    found = {in_background(threading.get_ident) for _ in range(5)}
+    assert len(found) == 1
+    assert found != {threading.get_ident()}

@@ -97,6 +97,16 @@ def test_a_forecast_thins_by_one_level_ahead_of_any_wait() -> None:
     assert policy.level == 1
 
 
+def test_a_load_that_jumped_is_met_as_soon_as_anything_waits() -> None:
+    policy = ThinPolicy()
+    assert policy.decide(STEP_NS, 0.2, 0.2, load=3.0).level == 0, "nothing waits yet"
+    assert policy.decide(2 * STEP_NS, 0.3, 0.3, load=1.9).level == 0, "not a jump"
+    decided = policy.decide(3 * STEP_NS, 0.3, 0.3, load=2.0)
+    assert (decided.level, decided.reason) == (3, ThinReason.LOAD_JUMPED)
+    after = policy.decide(4 * STEP_NS, 0.4, 0.4, load=9.0)
+    assert (after.level, after.reason) == (3, ThinReason.STEADY)
+
+
 def test_the_way_back_is_tried_level_by_level_and_ends_at_none() -> None:
     found = Played(ThinPolicy(level=2)).play([0.0] * 25)
     assert [level for level, _ in found] == [2] * 10 + [1] * 10 + [0] * 5
