@@ -51,8 +51,8 @@ class EdgeKernel:
         self._stage = ReleaseStage(self.tables, self.config, self._state)
         self._normaliser = Normaliser(roster, self.config)
         self.orders = StandingOrders(
-            self.tables, roster.match_id, self.config.tick_ns, self._state.orders,
-            self._state.thin.live,
+            self.tables, roster.match_id, self.config.tick_ns, self.config.lateness_ns,
+            self._state.orders, self._state.thin.live,
         )
         self._pending: dict[Kind, Waiting] = {}
         self._late: dict[Kind, list[Rows]] = {}

@@ -1,7 +1,8 @@
 """Standing orders: what the edge has been told, from which tick on, and until when.
 
-An order that is taken at arrival clock `c` holds from the first tick that begins at `c` or later:
-no row of it has been released, so the effect does not depend on how the stream is cut. Expiry is a
+An order that is taken at arrival clock `c` holds from the first tick that begins at `c` less the
+lateness or later: no row of it has been released, so the effect does not depend on how the stream
+is cut, and what has come but waits for late rows is sent as ordered already. Expiry is a
 tick, too. Owns the queue of orders that wait for their tick and the state that the release stage
 reads; every order gets one answer.
 """
@@ -88,10 +89,11 @@ class StandingOrders:
     of a new level settle anew."""
 
     def __init__(
-        self, tables: Tables, match_id: str, tick_ns: int, state: OrderState,
+        self, tables: Tables, match_id: str, tick_ns: int, lateness_ns: int, state: OrderState,
         live: NDArray[np.uint8],
     ) -> None:
-        self._tables, self._match_id, self._tick_ns = tables, match_id, tick_ns
+        self._tables, self._match_id = tables, match_id
+        self._tick_ns, self._lateness_ns = tick_ns, lateness_ns
         self._state, self._live = state, live
         self._subjects = tables.roster.subject_row()
         self._groups = {device_id: n for n, device_id in enumerate(tables.groups)}
@@ -106,7 +108,8 @@ class StandingOrders:
 
     def take(self, orders: Sequence[Order], refused: Mapping[str, int], clock_ns: int) -> None:
         """Orders that came at `clock_ns`, and how many could not be read, by reason."""
-        at_ns = clock_ns + -clock_ns % self._tick_ns
+        at_ns = clock_ns - self._lateness_ns
+        at_ns += -at_ns % self._tick_ns
         for label, count in refused.items():
             self.counts[label] = self.counts.get(label, 0) + count
         for order in orders:
