@@ -25,7 +25,7 @@ from models.errors import LogError, OffsetError, SchemaError, TouchlineError
 from models.events.envelope import EVENT_TYPE, Event, to_cloudevent
 from models.flows.lanes import Held, Work
 from models.flows.pending import Backlog, PendingConfig, Read
-from models.flows.state_wire import MouldCache
+from models.flows.state_wire import Messages, MouldCache
 from models.flows.states import encode_states
 from models.latency import LatencyHistogram
 from models.readmodel_input import STATES_TYPE
@@ -80,6 +80,7 @@ class Tools:
     counters: Counter[str]
     make_kernel: Callable[[Roster], Kernel]
     pending: PendingConfig
+    messages: Messages = field(default_factory=dict)
     reads_ns: list[int] = field(default_factory=list)
     """How long records had lain in the log when they were read, since the last `settle`."""
 
@@ -112,7 +113,7 @@ class VenueFlows:
         self.final: frozenset[int] = frozenset()
         self.backlog = Backlog(tools.pending)
         self.rows_n = self.work_n = 0
-        self._moulds = MouldCache()
+        self._moulds = MouldCache(tools.messages)
         self._decoder = RecordDecoder(index_of(roster).rows_of)
         self._kernel = tools.make_kernel(roster)
         self.stored: dict[int, int] = {}

@@ -7,7 +7,7 @@ if it makes that batch again, byte for byte.
 
 import struct
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import pyarrow as pa
@@ -16,10 +16,13 @@ from numpy.typing import NDArray
 from models.telemetry.ipc_mould import ALIGN, END, Mould, cast, mould_of, stream_of
 
 MOST_MOULDS: Final = 16
-MOST_MESSAGES: Final = 256
+MOST_MESSAGES: Final = 1024
 _PAD: Final = bytes(ALIGN)
 
 Key = tuple[Any, ...]
+Messages = dict[Key, bytes]
+"""Messages that were cast, for caches that share them: those of a sort and a number of rows are the
+same whatever the subjects, and to cast one costs as much as to write the rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +41,12 @@ class LazyBatch:
 
 class MouldCache:
     """Moulds by whatever tells sorts of batches apart; equal keys promise equal schemas and
-    dictionaries. At most `MOST_MOULDS`; what `write` returns does not depend on it."""
+    dictionaries. At most `MOST_MOULDS`, and `MOST_MESSAGES` in `messages`; what `write` returns
+    does not depend on them."""
 
-    def __init__(self) -> None:
+    def __init__(self, messages: Messages | None = None) -> None:
         self._moulds: dict[Key, tuple[Mould | None, object]] = {}
-        self._messages: dict[Key, bytes] = {}
+        self._messages = {} if messages is None else messages
 
     def write(self, key: Key, batch: LazyBatch) -> bytes:
         """The IPC stream of `batch`, which has rows."""
@@ -55,10 +59,9 @@ class MouldCache:
     def _first(self, key: Key, batch: LazyBatch) -> bytes:
         if len(self._moulds) >= MOST_MOULDS:
             self._moulds.clear()
-            self._messages.clear()
         whole = stream_of(batch.build())
         try:
-            mould = mould_of(whole)
+            mould = _blank(mould_of(whole), len(batch.sizes()))
             fits = self._cast(key, mould, batch) == whole
         except (struct.error, IndexError, ValueError):
             fits = False
@@ -67,7 +70,8 @@ class MouldCache:
         return whole
 
     def _cast(self, key: Key, mould: Mould, batch: LazyBatch) -> bytes:
-        shape = (*key, batch.rows, batch.nulls)
+        # All of the key but what the batch is about: schemas are equal, subjects need not be.
+        shape = (key[:-1], mould.message, batch.rows, batch.nulls)
         message = self._messages.get(shape)
         if message is None:
             if len(self._messages) >= MOST_MESSAGES:
@@ -75,6 +79,12 @@ class MouldCache:
             message = cast(mould, batch.rows, batch.sizes(), batch.nulls).message
             self._messages[shape] = message
         return b"".join((mould.prefix, message, *batch.body, END))
+
+
+def _blank(mould: Mould, buffers: int) -> Mould:
+    """The mould without the numbers of the batch that it comes from, so that two of one schema are
+    equal whatever their first batches were."""
+    return replace(mould, message=cast(mould, 0, [0] * buffers).message)
 
 
 def padded(buffer: NDArray[Any]) -> list[Any]:

@@ -1,5 +1,7 @@
 """The remembered head of state batches: what comes of it is what pyarrow would have written."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -93,3 +95,31 @@ def test_what_is_remembered_is_bounded() -> None:
         rows = rows_of((f"x{number}_m",), 3, number, False, about)
         assert encode_states(rows, IDS, "m", moulds) == encode_states(rows, IDS, "m")
         assert len(moulds._moulds) <= state_wire.MOST_MOULDS
+
+
+def test_messages_are_shared_between_subjects_and_not_between_sorts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    casts: list[int] = []
+    real = state_wire.cast
+
+    def counted(*args: Any) -> Any:
+        casts.append(1)
+        return real(*args)
+
+    messages: state_wire.Messages = {}
+    first, second = MouldCache(messages), MouldCache(messages)
+    about, others = {"algo_version": "a-1"}, [f"other-{n}" for n in range(len(IDS))]
+    sorts = (("distance_m", "sprint_n"), ("sprint_n", "distance_m"))
+    for names in sorts:
+        for begin in (3, 5):
+            encode_states(rows_of(names, begin, 1, False, about), IDS, "m", first)
+            encode_states(rows_of(names, begin, 1, False, about), others, "n", second)
+    monkeypatch.setattr(state_wire, "cast", counted)
+    for names in sorts:
+        rows = rows_of(names, 5, 2, False, about)
+        assert encode_states(rows, others, "n", second) == encode_states(rows, others, "n")
+        rows = rows_of(names, 7, 3, False, about)
+        assert encode_states(rows, IDS, "m", first) == encode_states(rows, IDS, "m")
+        assert encode_states(rows, others, "n", second) == encode_states(rows, others, "n")
+    assert len(casts) == len(sorts), "of seven rows, once for each sort"
