@@ -15,6 +15,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from cluster.heap import give_back
 from cluster.settings import Settings, load_settings
 from jobs.collect import collect_facts
 from jobs.meter import ProcessMeter
@@ -130,6 +131,8 @@ def _roll(settings: Settings, beside: bool) -> bool:
     except Exception as error:  # whatever storage throws: the report must still come
         _complain(f"rolling or recomputing failed: {error}")
         return False
+    finally:
+        give_back()
     return True
 
 
