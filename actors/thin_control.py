@@ -85,7 +85,7 @@ class ThinControl:
             return
         self._decisions.note("thin", decided.reason, {
             "venue": venue, "level": decided.level, "calm_s": round(calm_s, 3),
-            "hot_s": round(hot_s, 3), "busy": round(busy, 3),
+            "hot_s": round(hot_s, 3), "busy": round(busy, 3), "load": round(load, 2),
         })
 
     def _keep_pinned(

@@ -1,6 +1,7 @@
 """Orders to thin calm flows: from what workers report, once each, and on from a predecessor's."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,13 +9,15 @@ import pytest
 from actors.coordinator_view import PoolView
 from actors.decisions import DecisionLog
 from actors.thin_control import RENEW_NS, ThinControl
-from cluster.names import ACTIONS_TOPIC, orders_topic
+from cluster.eventlog.port import Record
+from cluster.names import ACTIONS_TOPIC, orders_topic, telemetry_topic
 from models.edge.standing import LONGEST_THIN_NS
 from models.errors import FencedError
 from models.policies.ownership import VenueEntry, WorkerReport
 from models.policies.thinning import ThinConfig
 from models.telemetry.orders import Order, OrderVerb, decode_order
-from tests.unit.fakes_log import Clock, FakeLog
+from tests.unit.fakes_log import Clock, FakeLog, roster_of
+from tests.unit.pool_world import World
 
 VENUES = {
     name: VenueEntry("m1", 0, ("ann", "bob"), {}) for name in ("wembley", "ajax")
@@ -33,13 +36,16 @@ class Desk:
             log, self.decisions, options.pop("config", ThinConfig()), term, **options
         )
 
-    def round(self, held: dict[str, dict[int, int]] = HELD, pinned: Any = None, **waits: float):
+    def round(
+        self, held: dict[str, dict[int, int]] = HELD, pinned: Any = None, load: float = 0.0,
+        **waits: float,
+    ) -> None:
         """Worker 0 holds `held`; waits: calm=, hot= in seconds."""
         self.clock.advance(0.5)
         self.view.take(0, WorkerReport(
             1, 1, self.clock(), held=held, backlog_s=dict(waits), pinned=pinned or {},
         ), self.clock())
-        self.control.step(self.clock(), VENUES, self.view, False)
+        self.control.step(self.clock(), VENUES, self.view, False, load)
         self.decisions.flush()
 
 
@@ -140,3 +146,42 @@ def test_venues_that_are_played_fast_and_pools_that_may_not_thin_are_left_alone(
         for _ in range(6):
             desk.round(calm=3.0, hot=1.0)
         assert orders(log, "wembley") == orders(log, "ajax") == []
+
+
+def test_a_load_that_jumped_is_a_reason_and_the_decision_tells_it() -> None:
+    log, clock = fresh()
+    desk = Desk(log, clock)
+    desk.round(calm=0.3, load=1.5)
+    desk.round(calm=0.3, load=2.345)
+    assert [(o.level, o.reason) for o in orders(log, "ajax")] == [(3, "load_jumped")]
+    [action, _] = [json.loads(record.payload) for record in log.all(ACTIONS_TOPIC)]
+    assert (action["reason"], action["detail"]["load"]) == ("load_jumped", 2.35)
+
+
+def test_the_coordinator_sees_a_load_jump_by_the_ends_of_the_topics() -> None:
+    world = World([roster_of("a", 4)])
+    for _ in range(5):
+        world.turn()
+    [(worker, there)] = world.workers.items()
+    work_n, busy_ns = there.report.work_n, there.report.busy_ns
+
+    def tenth(came: int, done: int, busy: float, wait_s: float) -> None:
+        nonlocal work_n, busy_ns
+        world.clock.advance(0.1)
+        for _ in range(came):
+            at = world.log.describe(telemetry_topic("a")).end
+            world.log.append(telemetry_topic("a"), [Record("edge", at, 0, b"-")], 1 << 40)
+        work_n, busy_ns = work_n + 4 * done, busy_ns + int(busy * 1e8)
+        report = replace(
+            there.report, now_ns=world.clock(), work_n=work_n, busy_ns=busy_ns,
+            backlog_s={"calm": wait_s, "hot": 0.0},
+        )
+        world.coordinator.heartbeat(worker, report)
+        world.coordinator.tick()
+
+    for _ in range(20):
+        tenth(1, 1, 0.3, 0.28)
+    assert orders(world.log, "a") == [], "a third of what it could do, however long records wait"
+    for _ in range(4):
+        tenth(8, 3, 1.0, 0.28)
+    assert [(o.level, o.reason) for o in orders(world.log, "a")] == [(3, "load_jumped")]
