@@ -164,7 +164,6 @@ def _pass(
     longs, words, values, streams, sections, cells, track, state = borrow(
         (longs, words, values, streams, sections, cells, track, state)
     )
-    # Taken out of their tuples once: each access inside the loop would count references.
     floor, k, stuck_ns, kick, merged = rule
     t_ns, t_ingest_ns, count, adjust_ns, device, boot, flags, reason = columns_of(longs, words)
     first, subjects, reach, rate = streams.first, streams.subject, streams.words, streams.rate
