@@ -222,7 +222,10 @@ class Coordinator:
         self._thinning.step(now_ns, self._table.venues, self._view, ahead, self._load(now_ns))
 
     def _load(self, now_ns: int) -> float:
-        """What comes in real time, as a multiple of what the pool could do. Raises LogError."""
+        """What comes in real time, as a multiple of what the pool could do; not looked at where
+        nothing is ever thinned. Raises LogError."""
+        if not self.config.thin.most:
+            return 0.0
         venues, reports = self._table.venues, self._view.reports.values()
         if now_ns - self._loaded_ns >= self.config.load_ns:
             self._loaded_ns = now_ns

@@ -127,10 +127,8 @@ class PoolView:
 
     def arrived(self, table: Ownership) -> dict[str, int]:
         """venue -> flow-records that have come so far. Raises LogError."""
-        return {
-            venue: self._log.describe(telemetry_topic(venue)).end * len(place.flows)
-            for venue, place in table.venues.items()
-        }
+        ends = self._ends_now(table)
+        return {venue: end * len(table.venues[venue].flows) for venue, end in ends.items()}
 
     def hot(self) -> set[Flow]:
         """Flows that are hot by their owner's word."""
@@ -176,12 +174,16 @@ class PoolView:
 
     # -- inside ------------------------------------------------------------------------------------
 
+    def _ends_now(self, table: Ownership) -> dict[str, int]:
+        return {venue: self._log.describe(telemetry_topic(venue)).end for venue in table.venues}
+
     def _observe_ends(self, now_ns: int, table: Ownership) -> None:
-        arrived: dict[str, int] = {}
-        for venue, place in table.venues.items():
-            end = self._log.describe(telemetry_topic(venue)).end
-            arrived[venue] = (end - self._ends.get(venue, end)) * len(place.flows)
-            self._ends[venue] = end
+        ends = self._ends_now(table)
+        arrived = {
+            venue: (end - self._ends.get(venue, end)) * len(table.venues[venue].flows)
+            for venue, end in ends.items()
+        }
+        self._ends.update(ends)
         span_s = (now_ns - self._ends_ns) / 1e9
         if self._ends_ns and span_s > 0:
             self.arrivals = {venue: count / span_s for venue, count in arrived.items()}

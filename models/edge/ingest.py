@@ -137,10 +137,9 @@ def _judge(
     required: NDArray[np.bool_], bounds: Bounds, streams: Streams, counters: Counters,
     clocks: NDArray[np.int64], out: Judged,
 ) -> None:
+    arrived, streams, counters, clocks, out = borrow((arrived, streams, counters, clocks, out))
     _check_values(arrived.values, low, high, required, out.reason)
-    _judge_rows(
-        borrow(arrived), bounds, borrow(streams), borrow(counters), borrow(clocks), borrow(out)
-    )
+    _judge_rows(arrived, bounds, streams, counters, clocks, out)
 
 
 @njit(cache=True, forceinline=True)
@@ -189,7 +188,6 @@ def _judge_rows(
     rows: Arrived, bounds: Bounds, streams: Streams, counters: Counters,
     clocks: NDArray[np.int64], out: Judged,
 ) -> None:
-    # Taken out of their tuples once: each access inside the loop would count references.
     device_of, boot_of, seq_of = rows.device, rows.boot, rows.seq
     event_of, ingest_of = rows.t_event_ns, rows.t_ingest_ns
     kind, first, after, begins, ends = (

@@ -51,19 +51,9 @@ def walk(
     on; how many are done: fewer than all when `out` may not hold the next one's output. `course`
     stands in for the positions in `rows` when it is not empty (of all subjects, (S + 1,) begins).
     """
-    return _walk(
-        borrow(rows), borrow(places), borrow(course), borrow(chosen), borrow(since_ns), done,
-        borrow(twins), borrow(params), borrow(limits), borrow(field), end_ns, final, borrow(out),
+    rows, places, course, chosen, since_ns, twins, params, limits, field, out = borrow(
+        (rows, places, course, chosen, since_ns, twins, params, limits, field, out)
     )
-
-
-@njit(cache=True)
-def _walk(
-    rows: Rows, places: Places, course: Positions, chosen: Chosen, since_ns: NDArray[np.int64],
-    done: tuple[int, int], twins: Twins, params: NDArray[np.float64], limits: NDArray[Any],
-    field: Field, end_ns: int, final: bool, out: Outputs,
-) -> tuple[int, int]:
-    """See `walk`; all arrays are the caller's."""
     subjects, held = chosen.mine.shape[0], 0
     only = _only(places.subject, chosen.mine)
     mine = borrow(only)

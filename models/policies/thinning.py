@@ -115,8 +115,7 @@ class ThinPolicy:
         of time of the busiest worker concerned; ahead: a forecast says that the load will not be
         carried; load: what comes as a multiple of what workers could get through."""
         grows = self._growth.note(now_ns, max(calm_s, hot_s)) >= self.config.grow_rate
-        jumped = load >= self.config.jump and max(calm_s, hot_s) > self.config.leave_s
-        reason = ThinReason.LOAD_JUMPED if jumped else self._pressure(calm_s, hot_s, ahead)
+        reason = self._pressure(calm_s, hot_s, ahead, load)
         shorter = calm_s < self._before_s
         self._before_s = calm_s
         if reason is not None:
@@ -124,8 +123,8 @@ class ThinPolicy:
             config = self.config
             if self.level >= config.most or shorter:
                 return Thinning(self.level, ThinReason.STEADY)
-            if jumped:
-                return self._up(now_ns, ThinReason.LOAD_JUMPED, config.most)
+            if reason == ThinReason.LOAD_JUMPED:
+                return self._up(now_ns, reason, config.most)
             if grows:
                 return self._up(now_ns, ThinReason.WAIT_GROWS, config.most)
             if self._may_step(now_ns):
@@ -138,7 +137,11 @@ class ThinPolicy:
             self._calm_since_ns = now_ns
         return self._relax(now_ns)
 
-    def _pressure(self, calm_s: float, hot_s: float, ahead: bool) -> ThinReason | None:
+    def _pressure(
+        self, calm_s: float, hot_s: float, ahead: bool, load: float
+    ) -> ThinReason | None:
+        if load >= self.config.jump and max(calm_s, hot_s) > self.config.leave_s:
+            return ThinReason.LOAD_JUMPED
         if hot_s > self.config.hot_s:
             return ThinReason.HOT_WAITS
         if calm_s > self.config.enter_s:
