@@ -75,9 +75,10 @@ def carried_slowness(match: Match, edges: Edges, venues: int) -> float:
 
 def p99_s(match: Match, edges: Edges, venues: int, slow: float) -> float:
     """p99 latency of `TRIED_TICKS` of steady load, first in, first out."""
-    world = World(match, edges, venues, {}, fifo=True)
+    plan = [venues] * TRIED_TICKS
+    world = World(match, edges, begins(plan), {}, fifo=True)
     end_ns = match.start_ns + int(1.5 * TRIED_TICKS * TICK_NS)
-    play(world, [venues] * TRIED_TICKS, slow, lambda now_ns, sent: now_ns > end_ns)
+    play(world, plan, slow, lambda now_ns, sent: now_ns > end_ns)
     table = Table(world, {})
     # The first records find a worker that has not run yet; the last are still at the edge. What is
     # not done at the end counts, too.
@@ -88,28 +89,37 @@ def p99_s(match: Match, edges: Edges, venues: int, slow: float) -> float:
     return float(np.percentile(latency_s, 99, method="higher"))
 
 
+def begins(plan: Sequence[int]) -> list[int]:
+    """The tick with which each venue begins, `WARM_TICKS` before it is one of `plan[tick]`: its
+    stream has no gap when its turn comes."""
+    first = [next(n for n, venues in enumerate(plan) if venues > v) for v in range(max(plan))]
+    return [max(tick - WARM_TICKS, 0) for tick in first]
+
+
 def play(
-    world: World, venues: Sequence[int], slow: float, stop: Callable[[int, bool], bool],
+    world: World, plan: Sequence[int], slow: float, stop: Callable[[int, bool], bool],
 ) -> None:
-    """Send tick n for `venues[n]` venues when it is due, and let the worker work, until all is sent
-    and done or `stop(now_ns, all sent)`. The first `WARM_TICKS` go to every venue and take no time:
-    what is only done once is done then."""
+    """Send tick n for `plan[n]` venues when it is due, and let the worker work, until all is sent
+    and done or `stop(now_ns, all sent)`. The first `WARM_TICKS` of every venue take no time: what is
+    only done once is done then."""
     tick, begin_ns = 0, world.match.start_ns
+    beginnings = {begin for begin, _ in world.courses}
     for _ in range(WARM_TICKS):
         world.clock.at_ns = max(world.clock.at_ns, begin_ns + (tick + 1) * TICK_NS)
-        world.send(tick, world.clock.at_ns, world.venues)
+        world.send({begin: begin + tick for begin in beginnings}, world.clock.at_ns, world.venues)
         while world.step(0.0):
             pass
         tick += 1
     while True:
-        while tick < len(venues) and begin_ns + (tick + 1) * TICK_NS <= world.clock.at_ns:
-            world.send(tick, begin_ns + (tick + 1) * TICK_NS, venues[tick])
+        while tick < len(plan) and begin_ns + (tick + 1) * TICK_NS <= world.clock.at_ns:
+            due_ns = begin_ns + (tick + 1) * TICK_NS
+            world.send(dict.fromkeys(beginnings, tick), due_ns, plan[tick])
             tick += 1
         moved = world.step(slow)
-        if stop(world.clock.at_ns, tick >= len(venues)):
+        if stop(world.clock.at_ns, tick >= len(plan)):
             return
         if not moved:
-            if tick >= len(venues):
+            if tick >= len(plan):
                 return
             world.clock.at_ns += POLL_NS
 
@@ -118,7 +128,8 @@ def run(match: Match, edges: Edges, venues: int, slow: float, fifo: bool) -> dic
     """Ten seconds of a quarter of what is carried, a minute of twice that, half until nothing
     waits."""
     medical = {venue: venue % 22 for venue in range(0, venues, 6)}
-    world = World(match, edges, venues, medical, fifo)
+    plan = [venues // 8] * NORMAL_TICKS + [venues] * OVER_TICKS + [venues // 4] * AFTER_TICKS
+    world = World(match, edges, begins(plan), medical, fifo)
     over_s = (NORMAL_TICKS + OVER_TICKS) / 10
     looks: list[tuple[float, float, float]] = []
     drained: list[float] = []
@@ -131,7 +142,6 @@ def run(match: Match, edges: Edges, venues: int, slow: float, fifo: bool) -> dic
                 drained.append(at_s - over_s)
         return False
 
-    plan = [venues // 8] * NORMAL_TICKS + [venues] * OVER_TICKS + [venues // 4] * AFTER_TICKS
     play(world, plan, slow, look)
     table = Table(world, medical)
     waits = {"hot": max(x[1] for x in looks), "calm": max(x[2] for x in looks)}
@@ -171,6 +181,7 @@ class Table:
         first_ns = world.match.first_ns
         # Tick n of the plan is what arrives then: its rows are of this tenth of a second.
         self._origin = (world.match.start_ns - first_ns) // TICK_NS
+        self._courses = sorted(set(world.courses))
         self._hot = self._hot_table()
         ticks, sort, latency = [], [], []
         for venue, rows, since_ns, whole, at_ns in world.done.batches:
@@ -189,15 +200,17 @@ class Table:
     def _hot_table(self) -> NDArray[np.bool_]:
         hot = self._world.edges.hot
         last = max(tick for _, tick in hot) + 1
-        table = np.zeros((PHASES, last, len(self._world.match.roster.subjects)), np.bool_)
-        for (phase, tick), rows in hot.items():
-            table[phase, tick, rows] = True
+        table = np.zeros((len(self._courses), last, len(self._world.match.roster.subjects)), np.bool_)
+        for (course, tick), rows in hot.items():
+            if course in self._courses:
+                table[self._courses.index(course), tick, rows] = True
         return table
 
     def _class_of(
         self, venue: int, tick: NDArray[np.int64], row: NDArray[np.int32]
     ) -> NDArray[np.int64]:
-        sort = np.where(self._hot[venue % PHASES, tick, row], 0, 2)
+        course = self._courses.index(self._world.courses[venue])
+        sort = np.where(self._hot[course, tick, row], 0, 2)
         return np.where(row == self._medical.get(venue, -1), 1, sort)
 
     def during(self) -> NDArray[np.bool_]:

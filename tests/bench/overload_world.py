@@ -2,14 +2,15 @@
 
 The clock moves by the CPU time that the worker takes. Edge kernels, coordinator, worker, codecs are
 the real ones; the log is in memory. Venues play one simulated match from `PHASES` different moments
-on; those of the same moment share an edge kernel, since they are told the same at the same time.
+on; those of the same moment that begin at the same time share an edge kernel, since they are told
+the same at the same time.
 """
 
 import json
 import statistics
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -47,6 +48,8 @@ from tests.unit.fakes_log import FakeLog, FakeSnapshots, publish_roster
 TICK_NS = 100_000_000
 PHASES = 6
 PHASE_S = 12
+Course = tuple[int, int]
+"""The tick with which a venue begins, and the moment from which on it plays."""
 PIN_NS = 600_000_000_000
 COORDINATOR_NS = int(COORDINATOR_S * 1e9)
 BESIDE_NS = 20_000_000
@@ -176,7 +179,7 @@ def simulate(seconds: int, seed: int = 3) -> Match:
 
 
 class Edges:
-    """The edge kernels, one for each phase. Ticks come in order, from 0.
+    """The edge kernels, one for each course. Ticks come in order, from where the course begins.
 
     keep: for runs without orders; what was made once is given again to the next run.
     """
@@ -184,38 +187,40 @@ class Edges:
     def __init__(self, match: Match, pace: Pace, keep: bool = False) -> None:
         self._match, self._keep = match, keep
         self.pace = pace
-        self._kernels = [EdgeKernel(match.roster, EdgeConfig()) for _ in range(PHASES)]
+        self._kernels: dict[Course, EdgeKernel] = {}
         self._ids = [device.device_id for device in match.roster.devices]
         self._writer = StreamWriter(self._ids, [device.kind for device in match.roster.devices])
-        self._made: dict[tuple[int, int], list[tuple[TelemetryRecord, bytes]]] = {}
-        self.hot: dict[tuple[int, int], NDArray[np.int32]] = {}
-        """(phase, number of the record's first tenth of a second) -> subjects that are hot."""
+        self._made: dict[tuple[Course, int], list[tuple[TelemetryRecord, bytes]]] = {}
+        self.hot: dict[tuple[Course, int], NDArray[np.int32]] = {}
+        """(course, number of the record's first tenth of a second) -> subjects that are hot."""
 
     def tick(
-        self, phase: int, tick: int, orders: Sequence[Order]
+        self, course: Course, tick: int, orders: Sequence[Order]
     ) -> list[tuple[TelemetryRecord, bytes]]:
-        """The records that the edge of a phase seals in `tick`, and their bytes."""
+        """The records that the edge of a course seals in `tick`, and their bytes."""
         assert not (self._keep and orders), orders
-        found = self._made.get((phase, tick))
+        found = self._made.get((course, tick))
         if found is None:
-            found = self._seal(phase, tick, orders)
+            found = self._seal(course, tick, orders)
             if self._keep:
-                self._made[phase, tick] = found
+                self._made[course, tick] = found
         return found
 
     def _seal(
-        self, phase: int, tick: int, orders: Sequence[Order]
+        self, course: Course, tick: int, orders: Sequence[Order]
     ) -> list[tuple[TelemetryRecord, bytes]]:
         match = self._match
+        if course not in self._kernels:
+            self._kernels[course] = EdgeKernel(match.roster, EdgeConfig())
         now_ns = match.start_ns + (tick + 1) * TICK_NS
-        batch = RawBatch("bench", tick, now_ns, match.raw(phase, tick), orders=tuple(orders))
+        batch = RawBatch("bench", tick, now_ns, match.raw(course[1], tick), orders=tuple(orders))
         found = []
-        for record in self._kernels[phase].handle(batch).records:
+        for record in self._kernels[course].handle(batch).records:
             marked = replace(record, supplements={}, marks={"source": record.t_from_ns})
             found.append((marked, encode_record(marked, self._ids, self._writer)))
             hot = record.flows.subject[record.flows.hot]
             for at_ns in range(record.t_from_ns, record.t_to_ns, TICK_NS):
-                self.hot[phase, (at_ns - match.first_ns) // TICK_NS] = hot
+                self.hot[course, (at_ns - match.first_ns) // TICK_NS] = hot
         return found
 
 
@@ -261,17 +266,19 @@ class Fifo(Backlog):
 
 
 class World:
-    """`venues` venues and one worker that has them all. `medical`: venue -> row that is pinned."""
+    """One worker and its venues, of which each begins with the tick of `begins`. `medical`: venue
+    -> row that is pinned."""
 
     def __init__(
-        self, match: Match, edges: Edges, venues: int,
+        self, match: Match, edges: Edges, begins: Sequence[int],
         medical: dict[int, int], fifo: bool,
     ) -> None:
-        self.match, self.edges, self.venues = match, edges, venues
+        self.match, self.edges, self.venues = match, edges, len(begins)
+        self.courses = [(begin, venue % PHASES) for venue, begin in enumerate(begins)]
         self.clock = WorkClock(match.start_ns, edges.pace, self._beside)
         self.log, self.done = FakeLog(self.clock), Done(self.clock)
         self._worker: Worker | None = None
-        for venue in range(venues):
+        for venue in range(self.venues):
             publish_roster(self.log, replace(match.roster, venue_id=f"v{venue}"))
         self._snapshots = FakeSnapshots()
         config = CoordinatorConfig(
@@ -281,7 +288,7 @@ class World:
         ports = CoordinatorPorts(self.log, self._snapshots, self, self.clock)
         self.coordinator = Coordinator(ports, config)
         self._begin(medical, fifo)
-        self._sent = [0] * venues
+        self._sent = [0] * self.venues
         self._order_at = [0] * PHASES
         self._beat_ns = self._tick_ns = 0
         self.rows: list[int] = []
@@ -327,14 +334,17 @@ class World:
     def backlog(self, venue: int) -> Backlog:
         return self.worker._venues[f"v{venue}"].backlog
 
-    def send(self, tick: int, due_ns: int, venues: int) -> None:
-        """What arrives in `tick` at the first `venues` venues goes through their edges into the
-        log as of `due_ns`; takes no time."""
+    def send(self, ticks: Mapping[int, int], due_ns: int, venues: int) -> None:
+        """What arrives at the first `venues` venues, in the tick that `ticks` has for their
+        beginning, goes through their edges into the log as of `due_ns`; takes no time."""
         kept, self.clock.at_ns = self.clock.at_ns, due_ns
+        orders = [self._orders(phase, due_ns) for phase in range(PHASES)]
         rows = 0
-        for phase in range(PHASES):
-            made = self.edges.tick(phase, tick, self._orders(phase, due_ns))
-            for venue in range(phase, venues, PHASES):
+        for course in dict.fromkeys(self.courses[:venues]):
+            made = self.edges.tick(course, ticks[course[0]], orders[course[1]])
+            for venue in range(course[1], venues, PHASES):
+                if self.courses[venue] != course:
+                    continue
                 for record, payload in made:
                     rows += record.rows
                     stored = Record("edge", self._sent[venue], due_ns, payload)
