@@ -16,6 +16,7 @@ from actors.pool_metrics import PoolMetrics
 from actors.worker_shell import WorkerShell, snapshot_store
 from cluster.clock import SteadyClock
 from cluster.eventlog.open import open_log
+from cluster.heap import settle_heap
 from cluster.metrics import Metrics
 from cluster.names import RAY_NAMESPACE, worker_actor
 from cluster.placement import FLOW_SLOT
@@ -113,6 +114,7 @@ class CoordinatorShell:
         self._log.close()
 
     def _ticks(self) -> None:
+        settle_heap()
         shown = 0
         while not self._stop.wait(TICK_S):
             self.coordinator.tick()

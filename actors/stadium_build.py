@@ -23,7 +23,7 @@ from cluster.core_time import core_time
 from cluster.edge_settings import edge_config
 from cluster.eventlog.open import open_log
 from cluster.eventlog.port import EventLog
-from cluster.heap import keep_heap
+from cluster.heap import keep_heap, settle_heap
 from cluster.lean_arrow import spare_pandas
 from cluster.settings import Settings, VenueSettings
 from cluster.snapshots import SnapshotStore
@@ -125,7 +125,9 @@ def build_parts(
 
     config = edge_config(tree.edge)
     warm_up(roster, config)
-    return StadiumParts(
+    parts = StadiumParts(
         Journal(ports.log, roster), EdgeKernel(roster, config), ports.snapshots, clock,
         Feeds((), clock), int(tree.pool.snapshot_s * 1e9), sources,
     )
+    settle_heap()
+    return parts

@@ -15,6 +15,7 @@ from actors.net_client import NetClient, served_nets
 from actors.supervisor import Probe, Supervisor, SupervisorConfig, SupervisorPorts
 from cluster.clock import SteadyClock
 from cluster.eventlog.open import open_log
+from cluster.heap import settle_heap
 from cluster.lean_arrow import spare_pandas
 from cluster.names import COORDINATOR, RAY_NAMESPACE, TWIN_STORE, stadium_actor
 from cluster.settings import Settings, played_faster
@@ -119,6 +120,7 @@ class SupervisorShell:
         ray.kill(handle, no_restart=False)
 
     def _loop(self) -> None:
+        settle_heap()
         while not self._stop.is_set():
             try:
                 moved = self.supervisor.step()

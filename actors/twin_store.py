@@ -16,6 +16,7 @@ from typing import Any, Final
 from actors.twin_dump import dump_venue, events_from_log
 from cluster.eventlog.open import open_log
 from cluster.eventlog.port import EventLog
+from cluster.heap import settle_heap
 from cluster.lean_arrow import spare_pandas
 from cluster.names import ACTIONS_TOPIC
 from cluster.settings import Settings
@@ -105,6 +106,7 @@ class TwinStore:
         return due
 
     def _run(self) -> None:
+        settle_heap()
         idle = 0
         while not self._stop.is_set():
             try:

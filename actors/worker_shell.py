@@ -30,6 +30,7 @@ from cluster.clock import SteadyClock
 from cluster.core_time import core_time
 from cluster.eventlog.open import open_log
 from cluster.eventlog.port import EventLog
+from cluster.heap import settle_heap
 from cluster.lean_arrow import spare_pandas
 from cluster.names import COORDINATOR, RAY_NAMESPACE, worker_actor
 from cluster.settings import Settings
@@ -167,6 +168,7 @@ class WorkerShell:
         worker, epoch = self.worker, -1
         try:
             warm_up()
+            settle_heap()
             self._warm.set()
             while not self._stop.is_set() and not worker.retired:
                 moved = worker.step()

@@ -43,9 +43,10 @@ def main(argv: list[str] | None = None) -> int:
     pace = Pace(match)
     plain = Edges(match, pace, keep=True)
     slow = carried_slowness(match, plain, options.venues // 2)
+    fifo = run(match, plain, plain, options.venues, slow, fifo=True)
     runs = {
-        "priority": run(match, Edges(match, pace), options.venues, slow, fifo=False),
-        "fifo": run(match, plain, options.venues, slow, fifo=True),
+        "priority": run(match, Edges(match, pace), plain, options.venues, slow, fifo=False),
+        "fifo": fifo,
     }
     result = {
         "venues": options.venues, "venues_carried": options.venues // 2,
@@ -79,7 +80,7 @@ def p99_s(match: Match, edges: Edges, venues: int, slow: float) -> float:
     world = World(match, edges, begins(plan), {}, fifo=True)
     end_ns = match.start_ns + int(1.5 * TRIED_TICKS * TICK_NS)
     play(world, plan, slow, lambda now_ns, sent: now_ns > end_ns)
-    table = Table(world, {})
+    table = Table(world, {}, edges)
     # The first records find a worker that has not run yet; the last are still at the edge. What is
     # not done at the end counts, too.
     first, after = TRIED_TICKS // 5, TRIED_TICKS - 5
@@ -100,8 +101,8 @@ def play(
     world: World, plan: Sequence[int], slow: float, stop: Callable[[int, bool], bool],
 ) -> None:
     """Send tick n for `plan[n]` venues when it is due, and let the worker work, until all is sent
-    and done or `stop(now_ns, all sent)`. The first `WARM_TICKS` of every venue take no time: what is
-    only done once is done then."""
+    and done or `stop(now_ns, all sent)`. The first `WARM_TICKS` of every venue take no time: what
+    is only done once is done then."""
     tick, begin_ns = 0, world.match.start_ns
     beginnings = {begin for begin, _ in world.courses}
     for _ in range(WARM_TICKS):
@@ -124,9 +125,11 @@ def play(
             world.clock.at_ns += POLL_NS
 
 
-def run(match: Match, edges: Edges, venues: int, slow: float, fifo: bool) -> dict[str, Any]:
+def run(
+    match: Match, edges: Edges, plain: Edges, venues: int, slow: float, fifo: bool
+) -> dict[str, Any]:
     """Ten seconds of a quarter of what is carried, a minute of twice that, half until nothing
-    waits."""
+    waits. `plain` has sealed all of it without orders."""
     medical = {venue: venue % 22 for venue in range(0, venues, 6)}
     plan = [venues // 8] * NORMAL_TICKS + [venues] * OVER_TICKS + [venues // 4] * AFTER_TICKS
     world = World(match, edges, begins(plan), medical, fifo)
@@ -143,7 +146,7 @@ def run(match: Match, edges: Edges, venues: int, slow: float, fifo: bool) -> dic
         return False
 
     play(world, plan, slow, look)
-    table = Table(world, medical)
+    table = Table(world, medical, plain)
     waits = {"hot": max(x[1] for x in looks), "calm": max(x[2] for x in looks)}
     summary = {
         **table.summary(), "drained_after_s": round(drained[0], 2) if drained else None,
@@ -174,15 +177,15 @@ def thinned_share(world: World) -> float:
 
 class Table:
     """A row per flow and tenth of a second that was handled: class, when it was made, how long it
-    took."""
+    took. `plain` tells which flows were hot in which tenth: records of thinned venues are longer."""
 
-    def __init__(self, world: World, medical: dict[int, int]) -> None:
+    def __init__(self, world: World, medical: dict[int, int], plain: Edges) -> None:
         self._world, self._medical = world, medical
         first_ns = world.match.first_ns
         # Tick n of the plan is what arrives then: its rows are of this tenth of a second.
         self._origin = (world.match.start_ns - first_ns) // TICK_NS
         self._courses = sorted(set(world.courses))
-        self._hot = self._hot_table()
+        self._hot = self._hot_table(plain)
         ticks, sort, latency = [], [], []
         for venue, rows, since_ns, whole, at_ns in world.done.batches:
             first, last = np.array(whole, np.int64).T
@@ -197,10 +200,11 @@ class Table:
         self.tick = np.concatenate(ticks) - self._origin
         self.sort, self.latency_s = np.concatenate(sort), np.concatenate(latency)
 
-    def _hot_table(self) -> NDArray[np.bool_]:
-        hot = self._world.edges.hot
+    def _hot_table(self, plain: Edges) -> NDArray[np.bool_]:
+        hot = plain.hot
         last = max(tick for _, tick in hot) + 1
-        table = np.zeros((len(self._courses), last, len(self._world.match.roster.subjects)), np.bool_)
+        subjects = len(self._world.match.roster.subjects)
+        table = np.zeros((len(self._courses), last, subjects), np.bool_)
         for (course, tick), rows in hot.items():
             if course in self._courses:
                 table[self._courses.index(course), tick, rows] = True

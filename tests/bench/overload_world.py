@@ -6,6 +6,7 @@ on; those of the same moment that begin at the same time share an edge kernel, s
 the same at the same time.
 """
 
+import gc
 import json
 import statistics
 import time
@@ -352,6 +353,8 @@ class World:
                     self.log.append(f"telemetry/v{venue}", [stored], 1 << 40)
         self.rows.append(rows)
         self.clock.at_ns = kept
+        # What the bench keeps is not the worker's to look through for garbage.
+        gc.freeze()
 
     def _orders(self, phase: int, due_ns: int) -> list[Order]:
         """Orders to the first venue of a phase that have come since the last call."""
