@@ -52,7 +52,7 @@ class Worker:
         self.config = config or WorkerConfig()
         self._ports, self._clock_ns = ports, ports.clock_ns
         self.counters: Counter[str] = Counter()
-        self._outbox = Outbox(ports.log, ports.clock_ns)
+        self._outbox = Outbox(ports.log, ports.clock_ns, ports.appenders)
         self._writer: SnapshotWriter = ports.writer or WriteNow(ports.snapshots)
         self._tools = Tools(
             ports.log, ports.snapshots, self._outbox, Stream(f"worker/{worker_id}/{incarnation}"),

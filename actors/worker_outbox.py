@@ -3,10 +3,14 @@
 Effects of several batches are appended together, one call per topic (and per epoch of the flows,
 for events). A stream that is fenced loses its records here and is reported; a log that cannot take
 them now is asked again later, with the same records: progress is not lost, only delayed.
+
+An append waits for the disk, and a worker of many venues writes to two topics of each: with
+`appenders` topics do not wait for one another.
 """
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor, wait
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -25,12 +29,24 @@ class _Batch:
     by_epoch: dict[int, list[Record]] = field(default_factory=lambda: defaultdict(list))
 
 
-class Outbox:
-    """`fenced` collects streams that another owner has taken over, until `take_fenced`."""
+@dataclass(slots=True)
+class _Taken:
+    """What the log has taken of a topic, epoch by epoch, and what it refused the next with."""
 
-    def __init__(self, log: EventLog, clock_ns: Callable[[], int]) -> None:
+    offsets: dict[int, list[int]] = field(default_factory=dict)
+    error: LogError | None = None
+
+
+class Outbox:
+    """`fenced` collects streams that another owner has taken over, until `take_fenced`. appenders:
+    threads that append for this one, which waits for them; the log must allow for it."""
+
+    def __init__(
+        self, log: EventLog, clock_ns: Callable[[], int], appenders: Executor | None = None
+    ) -> None:
         self._log = log
         self._clock_ns = clock_ns
+        self._appenders = appenders
         self._topics: dict[str, _Batch] = {}
         self._t_read_ns: list[int] = []
         self._fenced: set[str] = set()
@@ -65,6 +81,7 @@ class Outbox:
         if now_ns < self._retry_ns:
             return False
         try:
+            self._append_together()
             for topic in sorted(self._topics):
                 self._flush_topic(topic)
         except LogError as error:
@@ -91,6 +108,33 @@ class Outbox:
         fenced, self._fenced = self._fenced, set()
         return fenced
 
+    def _append_together(self) -> None:
+        """Append to all topics at once; what is refused stays, and goes the usual way. Raises
+        LogError when all have been asked."""
+        if self._appenders is None or len(self._topics) < 2:
+            return
+        asked = {
+            topic: self._appenders.submit(_append, self._log, topic, dict(batch.by_epoch))
+            for topic, batch in sorted(self._topics.items())
+        }
+        wait(asked.values())
+        away: list[LogError] = []
+        for topic, answer in asked.items():
+            taken, batch = answer.result(), self._topics[topic]
+            for epoch, offsets in taken.offsets.items():
+                self._note(offsets)
+                del batch.by_epoch[epoch]
+            if taken.error is None:
+                del self._topics[topic]
+            elif not isinstance(taken.error, FencedError):
+                away.append(taken.error)
+        if away:
+            raise away[0]
+
+    def _note(self, offsets: list[int]) -> None:
+        self.repeated += offsets.count(-1)
+        self.appended += len(offsets) - offsets.count(-1)
+
     def _flush_topic(self, topic: str) -> None:
         """Raises LogError; what was appended before it is gone from the batch."""
         batch = self._topics[topic]
@@ -106,7 +150,18 @@ class Outbox:
                     if len(batch.by_epoch[epoch]) == before:
                         raise LogError(f"{topic}: fenced by {error.stream}, not ours") from error
                 else:
-                    self.repeated += offsets.count(-1)
-                    self.appended += len(offsets) - offsets.count(-1)
+                    self._note(offsets)
                     batch.by_epoch[epoch] = []
         del self._topics[topic]
+
+
+def _append(log: EventLog, topic: str, by_epoch: Mapping[int, Sequence[Record]]) -> _Taken:
+    """Append epoch by epoch, up to the first that is refused."""
+    taken = _Taken()
+    for epoch in sorted(by_epoch):
+        try:
+            taken.offsets[epoch] = log.append(topic, by_epoch[epoch], epoch)
+        except LogError as error:
+            taken.error = error
+            break
+    return taken

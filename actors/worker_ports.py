@@ -1,6 +1,7 @@
 """What a worker is given: its settings, its ports, and how it reaches the coordinator."""
 
 from collections.abc import Callable
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -45,7 +46,7 @@ class WorkerConfig:
 @dataclass(frozen=True, slots=True)
 class WorkerPorts:
     """What a worker needs from outside. `clock_ns` is wall clock; `writer` of snapshots, None: each
-    is written at once; core_time of the thread that works."""
+    is written at once; core_time of the thread that works; appenders as in `Outbox`."""
 
     log: EventLog
     snapshots: SnapshotPort
@@ -55,3 +56,4 @@ class WorkerPorts:
     clock_ns: Callable[[], int]
     writer: SnapshotWriter | None = None
     core_time: Callable[[], CoreTime] = CoreTime
+    appenders: Executor | None = None

@@ -10,6 +10,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -47,6 +48,8 @@ LATE_S: Final = 0.2
 QUICK_BEAT_S: Final = 0.05
 QUICK_BEATS: Final = 40
 LIFE_TRIES: Final = 60
+APPENDERS: Final = 8
+"""Appends that wait for the disk at once: the file system writes its journal for all of them."""
 EXIT_CODE: Final = 70
 _log = logging.getLogger("touchline.worker")
 
@@ -118,9 +121,11 @@ class WorkerShell:
         self._log = open_log(tree.log.url, tree.log.segment_bytes)
         snapshots = snapshot_store(tree)
         self._writer = WriteBeside(snapshots)
+        self._appenders = ThreadPoolExecutor(APPENDERS, f"append-{worker_id}")
         ports = WorkerPorts(
             self._log, snapshots, coordinator or RayCoordinator(), self._nets,
             partial(FlowKernel, kept=KeptOutputs()), clock_ns, self._writer, core_time,
+            self._appenders,
         )
         config = WorkerConfig(snapshot_ns=int(tree.pool.snapshot_s * 1e9))
         self.worker = Worker(worker_id, _life(self._log, worker_id), ports, config)
@@ -161,6 +166,7 @@ class WorkerShell:
             if thread.is_alive():
                 thread.join(10.0)
         self._writer.close()
+        self._appenders.shutdown()
         self._nets.close()
         self._log.close()
 

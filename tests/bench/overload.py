@@ -177,7 +177,7 @@ def thinned_share(world: World) -> float:
 
 class Table:
     """A row per flow and tenth of a second that was handled: class, when it was made, how long it
-    took. `plain` tells which flows were hot in which tenth: records of thinned venues are longer."""
+    took. `plain` tells which flows were hot when: records of thinned venues are longer."""
 
     def __init__(self, world: World, medical: dict[int, int], plain: Edges) -> None:
         self._world, self._medical = world, medical
