@@ -4,7 +4,7 @@ Pure; who is served when is decided in `models.flows.pending`.
 """
 
 from bisect import bisect_left
-from collections.abc import Set
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -51,6 +51,12 @@ class Work:
     def oldest(self, hot: Set[int]) -> dict[Priority, Held]:
         """The oldest record for a flow of each class that is concerned."""
         first: dict[Priority, int] = {}
+        if self.even:
+            if not hot.isdisjoint(self.subjects):
+                first[Priority.HOT] = 0
+            if not hot >= set(self.subjects):
+                first[Priority.CALM] = 0
+            return {priority: self.held[index] for priority, index in first.items()}
         for subject, index in zip(self.subjects, self.first, strict=True):
             priority = Priority.HOT if subject in hot else Priority.CALM
             first[priority] = min(first.get(priority, index), index)
@@ -84,6 +90,17 @@ class Lane:
 
     def behind(self, subject: int) -> int:
         return len(self.held) - self.index(self.progress[subject])
+
+    def passed(self, subjects: Sequence[int], next_offset: int) -> None:
+        """Those of `subjects` that live here have done what comes before `next_offset`."""
+        progress = self.progress
+        ahead = max(progress.values(), default=next_offset) >= next_offset
+        if not ahead and progress.keys() == set(subjects):
+            self.progress = dict.fromkeys(progress, next_offset)
+            return
+        for subject in subjects:
+            if progress.get(subject, next_offset) < next_offset:
+                progress[subject] = next_offset
 
     def let_go(self) -> None:
         """Forget what every flow has done; a lane without flows forgets all."""

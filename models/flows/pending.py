@@ -73,6 +73,7 @@ class Backlog:
         self._pinned: dict[int, int] = {}
         self._in_flight: set[int] = set()
         self._known = _Known()
+        self._all: tuple[int, ...] = ()
 
     # -- flows -------------------------------------------------------------------------------------
 
@@ -82,6 +83,7 @@ class Backlog:
         for subject, offset in sorted(offsets.items(), key=lambda item: (item[1], item[0])):
             assert subject not in self._lane_by, subject
             self._join(subject, offset)
+        self._all = tuple(sorted(self._lane_by))
         self._changed()
 
     def remove(self, subject: int) -> None:
@@ -93,6 +95,7 @@ class Backlog:
         if lane is not None:
             del lane.progress[subject]
             self._tidy()
+            self._all = tuple(sorted(self._lane_by))
         self._changed()
 
     def offsets(self) -> dict[int, int]:
@@ -163,14 +166,8 @@ class Backlog:
         """The batch to do now, or None; its flows are in flight until `done` or `remove`.
         calm_since_ns: nothing for calm flows alone unless a record that was appended before then
         waits for one of them."""
-        hot, calm = self._waiting()
-        work: Work | None = None
-        if hot:
-            work = self._hot_work(hot, calm)
-        elif calm:
-            oldest = _oldest(calm)
-            if calm_since_ns is None or oldest.since_ns < calm_since_ns:
-                work = self._calm_work(oldest)
+        choose = self._work_of_all if self._even() else self._work_of_some
+        work = choose(calm_since_ns)
         if work is not None:
             self._in_flight.update(work.subjects)
         return work
@@ -179,12 +176,10 @@ class Backlog:
         """`work` was done: its flows (those that are still here) want what follows."""
         next_offset = work.next_offset
         self._in_flight.difference_update(work.subjects)
-        for subject in work.subjects:
-            lane = self._lane_by.get(subject)
-            if lane is not None and lane.progress[subject] < next_offset:
-                lane.progress[subject] = next_offset
+        for lane in self._lanes:
+            lane.passed(work.subjects, next_offset)
         until = self._hot_until
-        over = [s for s in work.subjects if until.get(s, next_offset) < next_offset]
+        over = [s for s, last in until.items() if last < next_offset and s in work.subjects]
         for subject in over:
             del until[subject]
         self._tidy()
@@ -239,6 +234,35 @@ class Backlog:
                 if offset >= 0 and since_ns is not None:
                     found[priority] = min(since_ns, found[priority] or since_ns)
         return found
+
+    def _even(self) -> bool:
+        """Whether all flows want the same records, few enough to be done at once: the usual case,
+        for which there is no need to look at each of them."""
+        if len(self._lanes) != 1 or self._in_flight:
+            return False
+        lane, most = self._lanes[0], min(self.config.together, self.config.calm_batch)
+        if not 0 < len(lane.held) <= most:
+            return False
+        return max(lane.progress.values()) <= lane.held[0].offset
+
+    def _work_of_all(self, calm_since_ns: int | None) -> Work | None:
+        """All that is held for all flows, where they are `_even`."""
+        held = self._lanes[0].held
+        calm = self.hot().isdisjoint(self._all)
+        if calm and calm_since_ns is not None and held[0].t_append_ns >= calm_since_ns:
+            return None
+        priority = Priority.CALM if calm else Priority.HOT
+        return Work(self._all, (0,) * len(self._all), tuple(held), priority)
+
+    def _work_of_some(self, calm_since_ns: int | None) -> Work | None:
+        hot, calm = self._waiting()
+        if hot:
+            return self._hot_work(hot, calm)
+        if calm:
+            oldest = _oldest(calm)
+            if calm_since_ns is None or oldest.since_ns < calm_since_ns:
+                return self._calm_work(oldest)
+        return None
 
     def _waiting(self) -> tuple[list[Waiting], list[Waiting]]:
         """Flows that something waits for, hot and calm, lane by lane."""

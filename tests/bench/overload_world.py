@@ -26,7 +26,7 @@ from actors.worker import Worker
 from actors.worker_ports import WorkerConfig, WorkerPorts
 from actors.worker_shell import beat_pause_s
 from cluster.eventlog.port import Record
-from cluster.names import ACTIONS_TOPIC, orders_topic
+from cluster.names import ACTIONS_TOPIC, insights_topic, orders_topic
 from models.edge.config import EdgeConfig
 from models.edge.kernel import EdgeKernel
 from models.flows.effects import FlowEffects
@@ -44,6 +44,7 @@ from models.telemetry.orders import Order, decode_order
 from models.telemetry.raw import RawBatch
 from models.telemetry.record import TelemetryRecord, encode_record
 from models.telemetry.roster import Roster
+from tests.bench.overload_clock import WorkClock
 from tests.unit.fakes_log import FakeLog, FakeSnapshots, publish_roster
 
 TICK_NS = 100_000_000
@@ -52,9 +53,8 @@ PHASE_S = 12
 Course = tuple[int, int]
 """The tick with which a venue begins, and the moment from which on it plays."""
 PIN_NS = 600_000_000_000
+STATES_TOPICS = insights_topic("")
 COORDINATOR_NS = int(COORDINATOR_S * 1e9)
-BESIDE_NS = 20_000_000
-PACE_NS = 50_000_000
 
 
 class Pace:
@@ -82,55 +82,6 @@ class Pace:
         for payload in self._payloads:
             self._decoder.decode(payload)
         return time.process_time_ns() - begin_ns
-
-
-@dataclass
-class WorkClock:
-    """Virtual ns; while it runs every CPU ns of this process counts as `slow` ns, more or less as
-    the machine is at its usual `pace`. What goes on beside the work (`beside`) is looked after
-    every `BESIDE_NS` and takes no time."""
-
-    at_ns: int
-    pace: Pace
-    beside: Callable[[], None]
-    slow: float = 0.0
-    _mark_ns: int = 0
-    _beside_ns: int = 0
-    _paced_ns: int = 0
-    _pace: float = 1.0
-    _look_ns: int = 0
-
-    def __post_init__(self) -> None:
-        """A look at the CPU time is a system call, unlike one at a clock: it is not counted."""
-        looks = [time.process_time_ns() for _ in range(2_001)]
-        self._look_ns = int(np.median(np.diff(looks)))
-
-    def __call__(self) -> int:
-        if self.slow:
-            now_ns = time.process_time_ns()
-            self.at_ns += int(max(now_ns - self._mark_ns - self._look_ns, 0) * self.slow)
-            self._mark_ns = now_ns
-            if self.at_ns - self._beside_ns >= BESIDE_NS:
-                self._look_beside()
-                self._mark_ns = time.process_time_ns()
-        return self.at_ns
-
-    def run(self, slow: float) -> None:
-        """From now on work takes time."""
-        self._look_beside()
-        if self.at_ns - self._paced_ns >= PACE_NS:
-            self._paced_ns, self._pace = self.at_ns, self.pace.now()
-        self._mark_ns, self.slow = time.process_time_ns(), slow * self._pace
-
-    def hold(self) -> None:
-        """From now on it does not."""
-        self()
-        self.slow = 0.0
-
-    def _look_beside(self) -> None:
-        slow, self.slow, self._beside_ns = self.slow, 0.0, self.at_ns
-        self.beside()
-        self.slow = slow
 
 
 @dataclass
@@ -266,6 +217,17 @@ class Fifo(Backlog):
         return frozenset()
 
 
+class BenchLog(FakeLog):
+    """Lets states go: kept, they lie in memory that nobody has used before, and to get that costs
+    the worker more than to write them. A log on disk does not ask it of a worker."""
+
+    def append(self, topic: str, records: Sequence[Record], epoch: int) -> list[int]:
+        offsets = super().append(topic, records, epoch)
+        if topic.startswith(STATES_TOPICS):
+            self.trim(topic, max(offsets) + 1)
+        return offsets
+
+
 class World:
     """One worker and its venues, of which each begins with the tick of `begins`. `medical`: venue
     -> row that is pinned."""
@@ -277,7 +239,7 @@ class World:
         self.match, self.edges, self.venues = match, edges, len(begins)
         self.courses = [(begin, venue % PHASES) for venue, begin in enumerate(begins)]
         self.clock = WorkClock(match.start_ns, edges.pace, self._beside)
-        self.log, self.done = FakeLog(self.clock), Done(self.clock)
+        self.log, self.done = BenchLog(self.clock), Done(self.clock)
         self._worker: Worker | None = None
         for venue in range(self.venues):
             publish_roster(self.log, replace(match.roster, venue_id=f"v{venue}"))

@@ -241,6 +241,64 @@ def test_every_flow_sees_every_record_once_and_in_order(seed: int) -> None:
     assert backlog.lanes == 1
 
 
+def test_a_flow_that_came_back_further_on_while_its_batch_ran_stays_where_it_is() -> None:
+    backlog = Backlog()
+    backlog.add({0: 0, 1: 0})
+    fill(backlog, 2)
+    work = backlog.next_work()
+    assert work is not None
+    backlog.remove(1)
+    backlog.add({1: 5})
+    backlog.done(work)
+    assert backlog.offsets() == {0: 2, 1: 5}
+
+
+class LongWay(Backlog):
+    """Looks at every flow, always."""
+
+    def _even(self) -> bool:
+        return False
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_flows_that_are_equally_far_get_the_same_work_without_being_looked_at(seed: int) -> None:
+    rng = random.Random(seed)
+    config = PendingConfig(
+        max_records=12, read_records=rng.choice((3, 8)), calm_batch=rng.choice((2, 5)),
+        together=rng.choice((1, 3, 6)), max_lanes=rng.choice((1, 3)),
+    )
+    short, long, ways, end = Backlog(config), LongWay(config), [0, 0], 0
+    for step in range(400):
+        end += rng.choice((0, 1, 1, 2, 9 if step % 40 == 0 else 1))
+        row, since = rng.randrange(6), rng.choice((None, T0_NS + (end - 2) * TICK_NS))
+        leaves, hot = rng.random() < 0.03, rng.sample(range(6), rng.choice((0, 0, 1, 2)))
+        read_first = rng.random() < 0.9
+        begin = max(min(short.offsets().values(), default=end) - step % 2, 0)
+        works = []
+        ways[short._even()] += 1
+        for backlog in (short, long):
+            if leaves:
+                backlog.remove(row)
+            elif row not in backlog.offsets():
+                backlog.add({row: begin})
+            if step % 25 == 0:
+                backlog.pin(row, T0_NS + (end + 5) * TICK_NS)
+            if read_first:
+                fill(backlog, end, tuple(hot))
+            works.append(backlog.next_work(since))
+        said = [
+            work and (work.subjects, work.first, [h.offset for h in work.held], work.priority)
+            for work in works
+        ]
+        assert said[0] == said[1]
+        for backlog, work in zip((short, long), works, strict=True):
+            if work is not None:
+                backlog.done(work)
+        assert short.offsets() == long.offsets()
+        assert short.hot() == long.hot()
+    assert min(ways) > 5, ways
+
+
 def test_a_flow_stays_hot_until_its_hot_records_are_done() -> None:
     backlog = Backlog(PendingConfig(together=0))
     backlog.add({0: 0, 1: 0})
