@@ -142,8 +142,8 @@ roll_every_s = 3600
 [pool]
 max_workers = 2
 worker_cpus = 2
-busy_high = 0.1
-busy_low = 0.05
+busy_high = 0.03
+busy_low = 0.015
 down_after_s = 5
 """
 """Workers as large as a host, and one finds too much to do what one could do."""
