@@ -56,10 +56,10 @@ class Work:
                 first[Priority.HOT] = 0
             if not hot >= set(self.subjects):
                 first[Priority.CALM] = 0
-            return {priority: self.held[index] for priority, index in first.items()}
-        for subject, index in zip(self.subjects, self.first, strict=True):
-            priority = Priority.HOT if subject in hot else Priority.CALM
-            first[priority] = min(first.get(priority, index), index)
+        else:
+            for subject, index in zip(self.subjects, self.first, strict=True):
+                priority = Priority.HOT if subject in hot else Priority.CALM
+                first[priority] = min(first.get(priority, index), index)
         return {priority: self.held[index] for priority, index in first.items()}
 
     @property
