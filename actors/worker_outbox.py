@@ -9,7 +9,7 @@ An append waits for the disk, and a worker of many venues writes to two topics o
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, wait
 from dataclasses import dataclass, field
 from typing import Final
@@ -35,6 +35,11 @@ class _Taken:
 
     offsets: dict[int, list[int]] = field(default_factory=dict)
     error: LogError | None = None
+
+    @property
+    def away(self) -> bool:
+        """Whether the log can take nothing now."""
+        return self.error is not None and not isinstance(self.error, FencedError)
 
 
 class Outbox:
@@ -81,9 +86,10 @@ class Outbox:
         if now_ns < self._retry_ns:
             return False
         try:
-            self._append_together()
-            for topic in sorted(self._topics):
-                self._flush_topic(topic)
+            topics = sorted(self._topics)
+            while topics:
+                # Each turn has one stream less, so this ends.
+                topics = self._append_all(topics)
         except LogError as error:
             self.failures += 1
             self.error = str(error)
@@ -108,51 +114,52 @@ class Outbox:
         fenced, self._fenced = self._fenced, set()
         return fenced
 
-    def _append_together(self) -> None:
-        """Append to all topics at once; what is refused stays, and goes the usual way. Raises
-        LogError when all have been asked."""
-        if self._appenders is None or len(self._topics) < 2:
-            return
-        asked = {
-            topic: self._appenders.submit(_append, self._log, topic, dict(batch.by_epoch))
-            for topic, batch in sorted(self._topics.items())
-        }
-        wait(asked.values())
-        away: list[LogError] = []
-        for topic, answer in asked.items():
-            taken, batch = answer.result(), self._topics[topic]
+    def _append_all(self, topics: Sequence[str]) -> list[str]:
+        """Append what there is for `topics`; those whose fenced stream was dropped and that are to
+        be asked again. Raises LogError, when all is noted, if one can take nothing now."""
+        again: list[str] = []
+        away: LogError | None = None
+        for topic, taken in zip(topics, self._ask(topics), strict=False):
+            by_epoch = self._topics[topic].by_epoch
             for epoch, offsets in taken.offsets.items():
-                self._note(offsets)
-                del batch.by_epoch[epoch]
+                self.repeated += offsets.count(-1)
+                self.appended += len(offsets) - offsets.count(-1)
+                del by_epoch[epoch]
             if taken.error is None:
                 del self._topics[topic]
-            elif not isinstance(taken.error, FencedError):
-                away.append(taken.error)
-        if away:
-            raise away[0]
+            elif isinstance(taken.error, FencedError) and self._drop_fenced(topic, taken.error):
+                again.append(topic)
+            else:
+                away = away or taken.error
+        if away is not None:
+            raise away
+        return again
 
-    def _note(self, offsets: list[int]) -> None:
-        self.repeated += offsets.count(-1)
-        self.appended += len(offsets) - offsets.count(-1)
+    def _ask(self, topics: Sequence[str]) -> Iterator[_Taken]:
+        """What the log takes of each topic: of all at once where there are appenders, else one by
+        one, up to the first that it can take nothing of now."""
+        if self._appenders is None or len(topics) < 2:
+            for topic in topics:
+                yield (taken := _append(self._log, topic, self._topics[topic].by_epoch))
+                if taken.away:
+                    return
+        else:
+            asked = [
+                self._appenders.submit(_append, self._log, topic, self._topics[topic].by_epoch)
+                for topic in topics
+            ]
+            wait(asked)
+            yield from (answer.result() for answer in asked)
 
-    def _flush_topic(self, topic: str) -> None:
-        """Raises LogError; what was appended before it is gone from the batch."""
-        batch = self._topics[topic]
-        for epoch in sorted(batch.by_epoch):
-            # Each refusal removes a stream, so this ends.
-            while batch.by_epoch[epoch]:
-                try:
-                    offsets = self._log.append(topic, batch.by_epoch[epoch], epoch)
-                except FencedError as error:
-                    self._fenced.add(error.stream)
-                    before = len(batch.by_epoch[epoch])
-                    self.drop({error.stream})
-                    if len(batch.by_epoch[epoch]) == before:
-                        raise LogError(f"{topic}: fenced by {error.stream}, not ours") from error
-                else:
-                    self._note(offsets)
-                    batch.by_epoch[epoch] = []
-        del self._topics[topic]
+    def _drop_fenced(self, topic: str, error: FencedError) -> bool:
+        """Forget the stream that was refused; False when it is none of this batch, which would be
+        refused again for ever."""
+        by_epoch = self._topics[topic].by_epoch
+        refused = min(by_epoch)
+        before = len(by_epoch[refused])
+        self._fenced.add(error.stream)
+        self.drop({error.stream})
+        return len(by_epoch[refused]) < before
 
 
 def _append(log: EventLog, topic: str, by_epoch: Mapping[int, Sequence[Record]]) -> _Taken:
@@ -160,7 +167,9 @@ def _append(log: EventLog, topic: str, by_epoch: Mapping[int, Sequence[Record]])
     taken = _Taken()
     for epoch in sorted(by_epoch):
         try:
-            taken.offsets[epoch] = log.append(topic, by_epoch[epoch], epoch)
+            # A stream that was dropped may have left nothing.
+            records = by_epoch[epoch]
+            taken.offsets[epoch] = log.append(topic, records, epoch) if records else []
         except LogError as error:
             taken.error = error
             break

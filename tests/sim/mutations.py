@@ -123,10 +123,12 @@ def _store_one_too_far(self: worker_venue.VenueFlows, row: int) -> Writing:
     return Writing((self.venue_id, row), key, body, self.epochs[row], offset)
 
 
-def _flush_and_forget(self: worker_outbox.Outbox, topic: str) -> None:
-    batch = self._topics.pop(topic)
-    for epoch in sorted(batch.by_epoch):
-        self._log.append(topic, batch.by_epoch[epoch], epoch)
+def _append_and_forget(self: worker_outbox.Outbox, topics: Sequence[str]) -> list[str]:
+    for topic in topics:
+        batch = self._topics.pop(topic)
+        for epoch in sorted(batch.by_epoch):
+            self._log.append(topic, batch.by_epoch[epoch], epoch)
+    return []
 
 
 def _flush_as_if(self: worker_outbox.Outbox) -> bool:
@@ -227,7 +229,7 @@ MUTATIONS: Final = (
     Mutation("a flow's snapshot is one record ahead of its state", (
         (worker_venue.VenueFlows, "snapshot_of", _store_one_too_far),)),
     Mutation("the outbox forgets what was refused", (
-        (worker_outbox.Outbox, "_flush_topic", _flush_and_forget),)),
+        (worker_outbox.Outbox, "_append_all", _append_and_forget),)),
     Mutation("the worker goes on while its outbox is stuck", (
         (worker_outbox.Outbox, "flush", _flush_as_if),), ("log_error", "log_down", "crash")),
     Mutation("the worker keeps flows that were fenced", (

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from actors.worker_outbox import Outbox
 from cluster.eventlog.port import Record
 from cluster.eventlog.sqlite import SqliteLog
-from models.errors import LogError
+from models.errors import FencedError, LogError
 from tests.unit.fakes_log import Clock, FakeLog
 
 PUTS = st.lists(
@@ -89,6 +89,34 @@ def test_what_a_log_refuses_for_now_stays_and_is_appended_once(
     assert box.flush()
     assert [len(log.all(topic)) for topic in "abcd"] == [1, 1, 1, 1]
     assert (len(box), box.appended, box.repeated) == (0, 4, 0)
+
+
+class Mistaken(FakeLog):
+    """Says of topic `a` that a stream is fenced of which it was given nothing."""
+
+    mistaken = True
+
+    def append(self, topic: str, records: Sequence[Record], epoch: int) -> list[int]:
+        if self.mistaken and topic == "a":
+            raise FencedError("another", 1, 2)
+        return super().append(topic, records, epoch)
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+def test_a_refusal_for_the_sake_of_another_stream_costs_nothing_and_ends(
+    appenders: ThreadPoolExecutor, at_once: bool
+) -> None:
+    clock = Clock()
+    log = Mistaken(clock)
+    box = Outbox(log, clock, appenders if at_once else None)
+    for topic in "ba":
+        box.put(topic, Record("s", 0, 0, b""), 0)
+    assert not box.flush()
+    assert box.failures == 1
+    log.mistaken, clock.now_ns = False, box.retry_ns
+    assert box.flush()
+    assert [len(log.all(topic)) for topic in "ab"] == [1, 1]
+    assert (len(box), box.appended, box.repeated) == (0, 2, 0)
 
 
 def test_no_topic_waits_for_another(appenders: ThreadPoolExecutor) -> None:
