@@ -51,6 +51,9 @@ LIFE_TRIES: Final = 60
 APPENDERS: Final = 8
 """Appends that wait for the disk at once: the file system writes its journal for all of them."""
 EXIT_CODE: Final = 70
+LEAVE_S: Final = 5.0
+"""A worker that was retired is ended from outside well before: see `WorkerShell._leave`."""
+RETIRED_CODE: Final = 71
 _log = logging.getLogger("touchline.worker")
 
 
@@ -189,6 +192,16 @@ class WorkerShell:
             # Not at once, so that a fault that comes back at every start does not spin.
             self._stop.wait(1.0)
             self._on_fault(EXIT_CODE)
+        else:
+            self._leave()
+
+    def _leave(self) -> None:
+        """Whoever retires a worker ends its process. A coordinator that died before it did, or that
+        was none any more, leaves one that holds the name and does nothing, and that its successor
+        would leave alone for ever: so it ends itself, and is started again as a new incarnation."""
+        if self.worker.retired and not self._stop.wait(LEAVE_S):
+            _log.warning("worker %d was retired and not ended", self.worker.worker_id)
+            self._on_fault(RETIRED_CODE)
 
     def _beats(self) -> None:
         # Whoever registers gets flows: not before they can be worked on.

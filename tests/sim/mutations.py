@@ -158,6 +158,10 @@ def _life_by_wall_clock(self: World, proc: Any, log: EventLog) -> int:
     return int(proc.wall_ns())
 
 
+def _stays(self: pool_processes.WorkerProcess) -> str:
+    return "was retired, and keeps its name"
+
+
 # -- the edge and the readers ----------------------------------------------------------------------
 
 
@@ -237,8 +241,10 @@ MUTATIONS: Final = (
     Mutation("a dead worker keeps its flows", ((Ownership, "lose", _lose_leaving),)),
     Mutation("standing still is judged by two clocks", (
         (PoolView, "stalled", _stalled_by_two_clocks),), ("clock", "crash")),
-    Mutation("lives are numbered by the wall clock", (
-        (World, "incarnation", _life_by_wall_clock),), ("clock", "crash")),
+    # Alone, either is healed by the other.
+    Mutation("lives are numbered by the wall clock, and who is retired stays", (
+        (World, "incarnation", _life_by_wall_clock),
+        (pool_processes.WorkerProcess, "_leave", _stays)), ("clock", "crash")),
     Mutation("spans are measured by the wall clock", (
         (World, "clock_of", _raw_wall_clock),), ("clock", "crash")),
     Mutation("the edge acknowledges what was refused", (

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 BEAT_TIMEOUT_NS: Final = 2_000_000_000
 S: Final = 1_000_000_000
+LEAVE_NS: Final = 2 * S
 POOL: Final = PoolConfig(
     min_workers=1, max_workers=3, hot_backlog_s=0.3, calm_backlog_s=0.6, up_after_s=0.3,
     down_after_s=1.0, up_cooldown_s=0.5, down_cooldown_s=0.5, no_gain_s=2.0,
@@ -102,7 +103,8 @@ class Message:
 
 
 class WorkerProcess(Process):
-    """`beat` counts beats; `waits_since_ns` > 0 while one is out."""
+    """`beat_n` counts beats; `waits_since_ns` > 0 while one is out; `retired_ns`: since when it is
+    known to be retired."""
 
     def __init__(self, world: "World", name: str, life: int) -> None:
         super().__init__(world, name, life)
@@ -116,17 +118,22 @@ class WorkerProcess(Process):
         self.worker = Worker(self.worker_id, incarnation, ports, WORKER)
         self.who = f"{name}/{incarnation}"
         log.who = self.who
-        self.beat_n = self.waits_since_ns = 0
-
-    @property
-    def idle(self) -> bool:
-        """Its threads have ended: it answers, and does nothing any more."""
-        return self.worker.retired
+        self.beat_n = self.waits_since_ns = self.retired_ns = 0
 
     def turn(self) -> str:
+        if self.worker.retired:
+            return self._leave()
         moved = self.worker.step()
         held = {v: dict(f.epochs) for v, f in self.worker._venues.items()}
         return f"step{' moved' if moved else ''}, holds {held}"
+
+    def _leave(self) -> str:
+        """As `WorkerShell._leave`."""
+        self.retired_ns = self.retired_ns or self.world.now_ns
+        if self.world.now_ns - self.retired_ns < LEAVE_NS:
+            return "waits to be ended"
+        self.world.kill(self)
+        return "was retired and ends itself"
 
     # -- the coordinator, at once ------------------------------------------------------------------
 
@@ -144,8 +151,8 @@ class WorkerProcess(Process):
 
     @property
     def may_ask(self) -> bool:
-        """Whether no beat is out, or one for too long."""
-        return self.world.now_ns - self.waits_since_ns > BEAT_TIMEOUT_NS
+        """Whether no beat is out, or one for too long; its thread ends when it is retired."""
+        return not self.worker.retired and self.world.now_ns - self.waits_since_ns > BEAT_TIMEOUT_NS
 
     # -- the coordinator, by messages --------------------------------------------------------------
 

@@ -12,9 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from models.policies.ownership import Assignment
 from tests.sim.faults import KINDS, LEVELS, Plan
 from tests.sim.mutations import MUTATIONS, finds, planted
+from tests.sim.pool_processes import WorkerProcess
 from tests.sim.run import Result, main, play, shrunk, story
+from tests.sim.world import World
 
 ROOT = Path(__file__).resolve().parents[2]
 SEEDS = range(150)
@@ -45,6 +48,28 @@ def test_every_kind_of_fault_happens(results: list[Result]) -> None:
 def test_without_faults_nothing_happens_but_the_match() -> None:
     result = play(replace(Plan.draw(5), kinds=()))
     assert (result.rule, result.faults) == ("", ())
+
+
+class Deceived(World):
+    """Once the faults are over every worker hears of a coordinator that died that it is retired."""
+
+    def _quieten(self) -> None:
+        super()._quieten()
+        workers = [proc.worker for proc in self.procs if isinstance(proc, WorkerProcess)]
+        assert workers
+        for worker in workers:
+            worker.hear(Assignment(1, drain=True, known=False, retired=True))
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_a_worker_that_was_retired_for_nothing_is_replaced(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = replace(Plan.draw(seed), kinds=(), steps=40)
+    result = play(plan, Deceived)
+    assert result.rule == "", result.told
+    monkeypatch.setattr(WorkerProcess, "_leave", lambda _: "stays, and keeps its name")
+    assert play(plan, Deceived).rule == "liveness"
 
 
 def test_a_seed_tells_the_same_story_in_every_process() -> None:
