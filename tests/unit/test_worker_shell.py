@@ -1,4 +1,4 @@
-"""What a worker's process does when it is retired."""
+"""How often a worker talks to the coordinator, and what its process does when it is retired."""
 
 from pathlib import Path
 from typing import Any
@@ -6,11 +6,28 @@ from typing import Any
 import pytest
 
 from actors import worker_shell
-from actors.worker_shell import EXIT_CODE, RETIRED_CODE, WorkerShell
+from actors.worker_shell import (
+    BEAT_S,
+    EXIT_CODE,
+    LATE_BEAT_S,
+    RETIRED_CODE,
+    WorkerShell,
+    beat_pause_s,
+)
 from cluster.settings import Settings
 from models.policies.ownership import Assignment, WorkerReport
 
 RETIRED = Assignment(1, drain=True, known=False, retired=True)
+
+
+def report(**backlog_s: float) -> WorkerReport:
+    return WorkerReport(1, 1, 0, backlog_s=backlog_s)
+
+
+def test_a_worker_that_is_late_says_so_sooner() -> None:
+    assert beat_pause_s(report()) == beat_pause_s(report(hot=0.0, calm=0.1)) == BEAT_S
+    assert beat_pause_s(report(hot=0.3, calm=0.0)) == LATE_BEAT_S < BEAT_S
+    assert beat_pause_s(report(hot=0.0, calm=2.0)) == LATE_BEAT_S
 
 
 class Nobody:
