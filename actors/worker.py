@@ -9,6 +9,7 @@ once.
 
 import os
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -17,7 +18,7 @@ from actors.snapshot_writer import SnapshotWriter, WriteNow
 from actors.worker_due import DueFlows
 from actors.worker_outbox import Outbox
 from actors.worker_ports import CoordinatorAwayError, WorkerConfig, WorkerPorts
-from actors.worker_venue import Stream, Tools, VenueFlows, load_roster
+from actors.worker_venue import Stream, Tools, VenueFlows, load_roster, work_abreast
 from cluster.names import insights_topic
 from models.errors import FencedError, LogError, TouchlineError
 from models.flows.lanes import Priority, Work
@@ -28,6 +29,8 @@ from models.readmodel_input import PREDICTION_TYPE
 
 STORE_TRIES: Final = 3
 RETRY_LOAD_NS: Final = 2_000_000_000
+ABREAST: Final = 16
+"""So many venues are worked on at once, see `work_abreast`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +68,8 @@ class Worker:
         self._registered = False
         self._lost: dict[tuple[str, int], _Lost] = {}
         self._due = DueFlows()
-        self._busy_ns = self._turn = self._round_ns = 0
-        self._late = False
+        self._busy_ns = self._turn = 0
+        self._round_ns, self._late = self._clock_ns(), False
         self._waits = WaitMeter()
         self._gone_rows = self._gone_work = 0
         self.retired = self.drained = False
@@ -134,26 +137,32 @@ class Worker:
         return not waiting and not len(self._outbox) and not any(map(self._ports.nets.busy, owners))
 
     def _round(self, start_ns: int) -> bool:
-        """One venue after the other until all had their turn or the budget is spent; the next time
-        it goes on with the next. A worker that is late looks after hot flows first: a venue without
-        any waits until its records have lain for `linger_ns`, and then costs no more for it."""
+        """A few venues after the other until all had their turn or the budget is spent; the next
+        time it goes on with the next."""
         moved, venues, now_ns = False, list(self._venues.values()), start_ns
-        for _ in venues:
-            self._turn = (self._turn + 1) % len(venues)
-            if self._turn == 0:
-                now_ns = self._clock_ns()
-                self._late = now_ns - self._round_ns > self.config.late_ns
-                self._round_ns = now_ns
-            flows = venues[self._turn]
-            moved = self._read(flows) or moved
-            while (work := self._next(flows, now_ns)) is not None:
+        left = len(venues)
+        while left:
+            some = [self._next_venue(venues) for _ in range(min(left, ABREAST))]
+            left -= len(some)
+            for flows in some:
+                moved = self._read(flows) or moved
+            while batches := self._batches(some, now_ns):
                 moved = True
-                if not self._do(flows, work):
+                if not self._do(batches):
                     return True
                 now_ns = self._clock_ns()
                 if now_ns - start_ns > self.config.budget_ns:
                     return True
         return moved
+
+    def _next_venue(self, venues: Sequence[VenueFlows]) -> VenueFlows:
+        """Whose turn it is. Whoever needs long for all of them is late."""
+        self._turn = (self._turn + 1) % len(venues)
+        if self._turn == 0:
+            now_ns = self._clock_ns()
+            self._late = now_ns - self._round_ns > self.config.late_ns
+            self._round_ns = now_ns
+        return venues[self._turn]
 
     def _read(self, flows: VenueFlows) -> bool:
         try:
@@ -163,23 +172,28 @@ class Worker:
             self.error = str(error)
             return False
 
-    def _next(self, flows: VenueFlows, now_ns: int) -> Work | None:
-        """What is hot, else what is calm, unless it can wait."""
-        return flows.backlog.next_work(now_ns - self.config.linger_ns if self._late else None)
+    def _batches(self, some: Sequence[VenueFlows], now_ns: int) -> list[tuple[VenueFlows, Work]]:
+        """What is hot at each of these venues, else what is calm. A worker that is late looks after
+        hot flows first: a venue without any waits until its records have lain for `linger_ns`, and
+        then costs no more for it."""
+        since_ns = now_ns - self.config.linger_ns if self._late else None
+        found = [(flows, flows.backlog.next_work(since_ns)) for flows in some]
+        return [(flows, work) for flows, work in found if work is not None]
 
-    def _do(self, flows: VenueFlows, work: Work) -> bool:
-        """Do one batch; False when the log takes nothing now."""
-        hot = flows.backlog.hot()
-        self._ports.nets.submit(flows.work(work))
+    def _do(self, batches: Sequence[tuple[VenueFlows, Work]]) -> bool:
+        """Do a batch of each of these venues; False when the log takes nothing now."""
+        hot = [flows.backlog.hot() for flows, _ in batches]
+        self._ports.nets.submit(work_abreast(batches))
         now_ns = self._clock_ns()
-        for priority, oldest in work.oldest(hot).items():
-            self._waits.note(now_ns, priority, now_ns - oldest.t_append_ns)
-        if work.held[-1].record.final:
-            for row in work.subjects:
-                self._due.set((flows.venue_id, row), 0)
+        for (flows, work), hot_here in zip(batches, hot, strict=True):
+            for priority, oldest in work.oldest(hot_here).items():
+                self._waits.note(now_ns, priority, now_ns - oldest.t_append_ns)
+            if work.held[-1].record.final:
+                for row in work.subjects:
+                    self._due.set((flows.venue_id, row), 0)
         # Hot effects do not wait for calm ones to be durable; those of a late worker wait for the
         # end of its turn, since appending them one by one makes it later still.
-        if work.priority == Priority.HOT and not self._late:
+        if not self._late and any(work.priority == Priority.HOT for _, work in batches):
             if not self._outbox.flush():
                 return False
             self._handle_fenced()

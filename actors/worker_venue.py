@@ -23,10 +23,11 @@ from cluster.eventlog.port import EventLog, Record, StoredRecord
 from cluster.names import events_topic, insights_topic, roster_topic, telemetry_topic
 from models.errors import LogError, OffsetError, SchemaError, TouchlineError
 from models.events.envelope import EVENT_TYPE, Event, to_cloudevent
+from models.flows.effects import FlowEffects, NetWindow
 from models.flows.lanes import Held, Work
 from models.flows.pending import Backlog, PendingConfig, Read
 from models.flows.state_wire import Messages, MouldCache
-from models.flows.states import encode_states
+from models.flows.states import StateRows, encode_states
 from models.latency import LatencyHistogram
 from models.readmodel_input import STATES_TYPE
 from models.telemetry.devices import index_of
@@ -45,7 +46,7 @@ class Kernel(Protocol):
     def handle(
         self, records: Sequence[TelemetryRecord], subjects: NDArray[np.int32], *,
         since_ns: NDArray[np.int64] | None = None,
-    ) -> Any: ...
+    ) -> FlowEffects: ...
 
     def snapshot(self, subjects: NDArray[np.int32]) -> bytes: ...
 
@@ -240,37 +241,22 @@ class VenueFlows:
 
     # -- work --------------------------------------------------------------------------------------
 
-    def work(self, work: Work) -> list[NetTask]:
-        """Handle a batch: effects go to the outbox, windows for the nets are given back."""
+    def handle(self, work: Work) -> FlowEffects:
+        """What the kernel makes of a batch; then `put_events`, `put_states` and `done`."""
         records = [held.record for held in work.held]
         since_ns = None if work.even else np.array(
             [records[first].t_from_ns for first in work.first], np.int64
         )
-        effects = self._kernel.handle(
-            records, np.array(work.subjects, np.int32), since_ns=since_ns
-        )
-        self._put_events(effects.events, records)
-        topic, stream = insights_topic(self.venue_id), self.tools.stream
-        for rows in effects.states:
-            if len(rows.t_ns):
-                payload = encode_states(rows, self.subject_ids, self.match_id, self._moulds)
-                record = stream.record(int(rows.t_ns[-1]), payload, STATES_TYPE)
-                self.tools.outbox.put(topic, record, 0)
-        for held in work.held:
-            self.tools.outbox.done_with(held.t_read_ns)
-        if records[-1].final:
-            self.final |= set(work.subjects)
-        self.work_n += work.times
-        self.backlog.done(work)
-        return [self._task(window) for window in effects.windows if fits(window.kind, window.data)]
+        return self._kernel.handle(records, np.array(work.subjects, np.int32), since_ns=since_ns)
 
-    def _put_events(self, events: Sequence[Event], records: Sequence[TelemetryRecord]) -> None:
+    def put_events(self, work: Work, events: Sequence[Event]) -> None:
+        """Events of a batch go to the outbox."""
         topic = events_topic(self.venue_id)
-        starts = [record.t_from_ns for record in records]
+        starts = [held.record.t_from_ns for held in work.held]
         for event in events:
             # The flow that made it, which need not be its subject: a pass is made by the ball's.
             row = self.row_of[event.stream.removeprefix("flow/")]
-            behind = records[max(bisect_left(starts, event.t_detected_ns) - 1, 0)]
+            behind = work.held[max(bisect_left(starts, event.t_detected_ns) - 1, 0)].record
             payload = to_cloudevent(event, behind.marks.get("source", 0))
             record = Record(
                 self.streams[row], event.seq, event.t_event_ns, payload, EVENT_TYPE
@@ -279,7 +265,26 @@ class VenueFlows:
             if event.type in PINNING:
                 self.backlog.pin(row, event.t_detected_ns + PIN_NS)
 
-    def _task(self, window: Any) -> NetTask:
+    def put_states(self, states: Sequence[StateRows]) -> None:
+        """State rows of a batch go to the outbox."""
+        topic, stream = insights_topic(self.venue_id), self.tools.stream
+        for rows in states:
+            if len(rows.t_ns):
+                payload = encode_states(rows, self.subject_ids, self.match_id, self._moulds)
+                record = stream.record(int(rows.t_ns[-1]), payload, STATES_TYPE)
+                self.tools.outbox.put(topic, record, 0)
+
+    def done(self, work: Work, windows: Sequence[NetWindow]) -> list[NetTask]:
+        """A batch has all of its effects in the outbox; what is left is for the nets."""
+        for held in work.held:
+            self.tools.outbox.done_with(held.t_read_ns)
+        if work.held[-1].record.final:
+            self.final |= set(work.subjects)
+        self.work_n += work.times
+        self.backlog.done(work)
+        return [self._task(window) for window in windows if fits(window.kind, window.data)]
+
+    def _task(self, window: NetWindow) -> NetTask:
         subject = ("subject_id", self.subject_ids[window.subject])
         return NetTask(
             window.kind, self.venue_id, subject, int(window.t_ns),
@@ -287,3 +292,17 @@ class VenueFlows:
             {"match_id": self.match_id},
         )
 
+
+
+def work_abreast(batches: Sequence[tuple[VenueFlows, Work]]) -> list[NetTask]:
+    """Do a batch of each of several venues, one sort of work after the other: effects go to the
+    outbox, windows for the nets are given back. Code that runs for several venues in a row is in
+    the processor's caches for all but the first, and most of what a visit costs is code."""
+    made = [(flows, work, flows.handle(work)) for flows, work in batches]
+    for flows, work, effects in made:
+        flows.put_events(work, effects.events)
+    for flows, _, effects in made:
+        flows.put_states(effects.states)
+    return [
+        task for flows, work, effects in made for task in flows.done(work, effects.windows)
+    ]
