@@ -293,7 +293,6 @@ class VenueFlows:
         )
 
 
-
 def work_abreast(batches: Sequence[tuple[VenueFlows, Work]]) -> list[NetTask]:
     """Do a batch of each of several venues, one sort of work after the other: effects go to the
     outbox, windows for the nets are given back. Code that runs for several venues in a row is in

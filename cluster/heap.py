@@ -35,12 +35,16 @@ def settle_heap() -> None:
 
     A full collection looks through every object there is: those of the libraries alone, 110,000 to
     170,000, take 75 to 95 ms, and all work of the process stands still for as long. From now on
-    (`gc.freeze`) it looks through what is made after this only. Reference counts free nearly
-    everything here, so young objects are looked through once `YOUNG_OBJECTS` more have been made
-    than freed, not 700."""
+    (`gc.freeze`) it looks through what is made after this only."""
     if in_actor():
         gc.freeze()
-        gc.set_threshold(YOUNG_OBJECTS, *gc.get_threshold()[1:])
+        look_seldom()
+
+
+def look_seldom() -> None:
+    """Reference counts free nearly everything here, so young objects are looked through once
+    `YOUNG_OBJECTS` more have been made than freed, not 700."""
+    gc.set_threshold(YOUNG_OBJECTS, *gc.get_threshold()[1:])
 
 
 def keep_freed(most_bytes: int) -> bool:

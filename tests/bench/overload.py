@@ -8,12 +8,11 @@ out. So the machine's speed and what else it does cancel out of the load, and a 
 worker with that share of a core. Latency counts from the oldest sample of a record, so 350 ms of
 every figure are the record's span and what the edge waits for late rows. `--times` is the load.
 
-Every run has a process of its own, with the memory settings of an actor: in one that has held a
-minute's backlog the same work costs up to twice as much.
+Every run has a process of its own, which looks for garbage as seldom as a worker's: in one that has
+held a minute's backlog the same work costs up to twice as much.
 """
 
 import argparse
-import gc
 import json
 import multiprocessing
 from collections.abc import Callable, Sequence
@@ -25,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from actors.worker_warmup import warm_up
-from cluster.heap import KEPT_BYTES, YOUNG_OBJECTS, keep_freed
+from cluster.heap import look_seldom
 from models.events.envelope import from_cloudevent
 from tests.bench.overload_world import TICK_NS, Edges, Match, Pace, World, simulate
 from tests.bench.plot import Panel, Series, chart
@@ -46,18 +45,18 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--times", type=float, default=2.0, help="what is carried")
     options = parser.parse_args(argv)
     assert options.venues % 8 == 0, "--venues: a multiple of 8"
-    keep_freed(KEPT_BYTES)
-    gc.set_threshold(YOUNG_OBJECTS, *gc.get_threshold()[1:])
+    look_seldom()
     warm_up()
     match = simulate((NORMAL_TICKS + OVER_TICKS + AFTER_TICKS) // 10, options.seed)
     pace = Pace(match)
     plain = Edges(match, pace, keep=True)
     carried = round(options.venues / options.times)
     slow = carried_slowness(match, plain, carried)
-    plain.play(begins(plan_of(options.venues)), len(plan_of(options.venues)))
+    plan = plan_of(options.venues)
+    plain.play(begins(plan), len(plan))
     runs = {
-        name: apart(run, match, Edges(match, pace), plain, options.venues, slow, name == "fifo")
-        for name in ("priority", "fifo")
+        "priority": apart(run, match, Edges(match, pace), plain, plan, slow, False),
+        "fifo": apart(run, match, plain, plain, plan, slow, True),
     }
     result = {
         "venues": options.venues, "venues_carried": carried,
@@ -158,13 +157,12 @@ def plan_of(venues: int) -> list[int]:
 
 
 def run(
-    match: Match, edges: Edges, plain: Edges, venues: int, slow: float, fifo: bool
+    match: Match, edges: Edges, plain: Edges, plan: Sequence[int], slow: float, fifo: bool
 ) -> dict[str, Any]:
-    """A minute of overload and what surrounds it, until nothing waits. `plain` has sealed all of it
-    without orders."""
-    medical = {venue: venue % 22 for venue in range(0, venues, 6)}
-    plan = plan_of(venues)
-    world = World(match, plain if fifo else edges, begins(plan), medical, fifo)
+    """Tick n for `plan[n]` venues, a minute of overload and what surrounds it, until nothing waits.
+    `plain` has sealed all of it without orders."""
+    medical = {venue: venue % 22 for venue in range(0, max(plan), 6)}
+    world = World(match, edges, begins(plan), medical, fifo)
     over_s = (NORMAL_TICKS + OVER_TICKS) / 10
     looks: list[tuple[float, float, float]] = []
     drained: list[float] = []
