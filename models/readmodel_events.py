@@ -10,8 +10,9 @@ import itertools
 import json
 import sys
 import zlib
+from array import array
 from collections import deque
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 from models.events.envelope import from_cloudevent
@@ -28,24 +29,73 @@ _USUAL: Final = (
     b'"policy_class":"tracking","metrics":{"limit_touch_m":1.5},"cursor":1,"t_append_ns":1795711,'
     b'"source_ns":1795711}'
 )
-"""What events have in common, most of it their keys: with it as a dictionary (zlib, RFC 1950) the
-JSON of one takes a quarter."""
-_WINDOW: Final = -12
-_MEMORY_LEVEL: Final = 5
+"""What events have in common, most of it their keys: a dictionary for zlib (RFC 1950)."""
+_WINDOW: Final = -15
+_MEMORY_LEVEL: Final = 8
+_PACKED_TOGETHER: Final = 64
+"""Events of a block: one after the other they have more in common than each has with `_USUAL`."""
 
 
 class _Slot(NamedTuple):
-    """An event as it is kept: what it is chosen by, and its JSON, packed, a tenth of the size of a
-    dictionary."""
+    """What an event is chosen by."""
 
     cursor: int
     event_id: str
     type: str
     match_id: str
-    body: bytes
 
-    def served(self) -> dict[str, Any]:
-        return dict(json.loads(zlib.decompressobj(_WINDOW, _USUAL).decompress(self.body)))
+
+class _Block:
+    """Up to `_PACKED_TOGETHER` events that came one after the other, as JSON; packed once they are
+    so many, a twentieth of the size of dictionaries."""
+
+    __slots__ = ("_bodies", "_packed", "cursors", "event_ids", "matches", "types")
+
+    def __init__(self) -> None:
+        self.cursors, self.event_ids = array("q"), list[str]()
+        self.types, self.matches = list[str](), list[str]()
+        self._bodies: list[bytes] = []
+        self._packed = b""
+
+    def __len__(self) -> int:
+        return len(self.cursors)
+
+    @property
+    def full(self) -> bool:
+        return len(self.cursors) >= _PACKED_TOGETHER
+
+    def add(self, event: dict[str, Any]) -> None:
+        """Take an event; packs those of a block that is full then."""
+        self.cursors.append(int(event["cursor"]))
+        self.event_ids.append(event["event_id"])
+        self.types.append(sys.intern(event["type"]))
+        self.matches.append(sys.intern(event["match_id"]))
+        rest = {key: value for key, value in event.items() if key != "event_id"}
+        self._bodies.append(json.dumps(rest, separators=(",", ":")).encode())
+        if self.full:
+            packer = zlib.compressobj(
+                6, zlib.DEFLATED, _WINDOW, _MEMORY_LEVEL, zlib.Z_DEFAULT_STRATEGY, _USUAL
+            )
+            self._packed = packer.compress(b"\n".join(self._bodies)) + packer.flush()
+            self._bodies = []
+
+    def slot(self, index: int) -> _Slot:
+        return _Slot(
+            self.cursors[index], self.event_ids[index], self.types[index], self.matches[index]
+        )
+
+    def served(self, indexes: Iterable[int]) -> list[dict[str, Any]]:
+        """Those events as they came."""
+        bodies = self._bodies
+        if self.full:
+            bodies = zlib.decompressobj(_WINDOW, _USUAL).decompress(self._packed).split(b"\n")
+        return [
+            {"event_id": self.event_ids[index], **json.loads(bodies[index])} for index in indexes
+        ]
+
+
+_Place = tuple[_Block, int, _Slot]
+"""Where an event is, and what it is chosen by."""
 
 
 class EventRing:
@@ -53,7 +103,9 @@ class EventRing:
 
     def __init__(self, bound: int) -> None:
         self._bound = bound
-        self._ring: deque[_Slot] = deque()
+        self._blocks: deque[_Block] = deque([_Block()])
+        self._gone = 0
+        """Events of the oldest block that have left the ring."""
         self._ids: set[str] = set()
         self._superseded: set[str] = set()
         self.cursor = 0
@@ -62,27 +114,35 @@ class EventRing:
         self.doubles = 0
 
     def __len__(self) -> int:
-        return len(self._ring)
+        return len(self._ids)
 
     def add(self, event: dict[str, Any]) -> bool:
         """Take `event` (with its `cursor`, which rises); False when its id is in the ring."""
-        cursor = int(event["cursor"])
-        self.cursor = max(self.cursor, cursor)
-        if event["event_id"] in self._ids:
+        self.cursor = max(self.cursor, int(event["cursor"]))
+        event_id = event["event_id"]
+        if event_id in self._ids:
             self.doubles += 1
             return False
-        slot = _slot(event, cursor)
-        if len(self._ring) >= self._bound:
-            gone = self._ring.popleft()
-            self._ids.discard(gone.event_id)
-            self._superseded.discard(gone.event_id)
-            self.first_cursor = gone.cursor
-        self._ring.append(slot)
-        self._ids.add(slot.event_id)
+        if self._blocks[-1].full:
+            self._blocks.append(_Block())
+        self._blocks[-1].add(event)
+        self._ids.add(event_id)
+        if len(self._ids) > self._bound:
+            self._drop_oldest()
         if event["supersedes"] in self._ids:
             self._superseded.add(event["supersedes"])
         self.seen += 1
         return True
+
+    def _drop_oldest(self) -> None:
+        gone = self._blocks[0].slot(self._gone)
+        self._ids.discard(gone.event_id)
+        self._superseded.discard(gone.event_id)
+        self.first_cursor = gone.cursor
+        self._gone += 1
+        if self._gone == len(self._blocks[0]):
+            self._blocks.popleft()
+            self._gone = 0
 
     def holds_all_after(self, cursor: int) -> bool:
         """Whether no event after `cursor` has left the ring."""
@@ -93,34 +153,38 @@ class EventRing:
     ) -> list[dict[str, Any]]:
         """Up to `limit` events after `cursor`, oldest first; only those of `types` if given."""
         # From the newest backwards: who follows lacks a few of ten thousand.
-        later = itertools.takewhile(lambda slot: slot.cursor > cursor, reversed(self._ring))
-        found = list(self._standing(later, types, match_id))
-        return [slot.served() for slot in found[::-1][:limit]]
+        later = itertools.takewhile(lambda place: place[2].cursor > cursor, self._backwards())
+        return _served(list(self._standing(later, types, match_id))[::-1][:limit])
 
     def newest(self, limit: int, types: Collection[str] = ()) -> list[dict[str, Any]]:
         """The last `limit` events, oldest first."""
-        found = list(itertools.islice(self._standing(reversed(self._ring), types, ""), limit))
-        return [slot.served() for slot in found[::-1]]
+        standing = self._standing(self._backwards(), types, "")
+        return _served(list(itertools.islice(standing, limit))[::-1])
+
+    def _backwards(self) -> Iterator[_Place]:
+        """All events, newest first."""
+        for block in reversed(self._blocks):
+            first = self._gone if block is self._blocks[0] else 0
+            for index in range(len(block) - 1, first - 1, -1):
+                yield block, index, block.slot(index)
 
     def _standing(
-        self, slots: Iterable[_Slot], types: Collection[str], match_id: str
-    ) -> Iterator[_Slot]:
+        self, places: Iterable[_Place], types: Collection[str], match_id: str
+    ) -> Iterator[_Place]:
         """Those that nothing supersedes, of one of `types` and of the match, if given."""
         return (
-            slot for slot in slots
-            if slot.event_id not in self._superseded
-            and selects(slot.type, slot.match_id, types, match_id)
+            place for place in places
+            if place[2].event_id not in self._superseded
+            and selects(place[2].type, place[2].match_id, types, match_id)
         )
 
 
-def _slot(event: dict[str, Any], cursor: int) -> _Slot:
-    packer = zlib.compressobj(
-        1, zlib.DEFLATED, _WINDOW, _MEMORY_LEVEL, zlib.Z_DEFAULT_STRATEGY, _USUAL
-    )
-    body = packer.compress(json.dumps(event, separators=(",", ":")).encode()) + packer.flush()
-    return _Slot(
-        cursor, event["event_id"], sys.intern(event["type"]), sys.intern(event["match_id"]), body
-    )
+def _served(places: Sequence[_Place]) -> list[dict[str, Any]]:
+    """The events there; each block is unpacked once."""
+    return [
+        event for block, group in itertools.groupby(places, key=lambda place: place[0])
+        for event in block.served([index for _, index, _ in group])
+    ]
 
 
 def selects(event_type: str, event_match: str, types: Collection[str], match_id: str) -> bool:

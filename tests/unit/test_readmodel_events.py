@@ -1,5 +1,8 @@
 """The ring of events serves what stands: a correction takes the place of what it supersedes."""
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from models.readmodel_events import EventRing
 
 
@@ -52,3 +55,42 @@ def test_an_event_that_left_the_ring_is_forgotten_as_superseded_too():
 def test_a_correction_of_an_event_that_the_ring_does_not_hold_is_an_event_like_others():
     ring = ring_of(event("a2", 1, "a", "corrected"))
     assert ids(ring.newest(10)) == ["a2"]
+
+
+def test_events_are_served_alike_before_and_after_they_are_packed():
+    ring, made = EventRing(1000), []
+    for cursor in range(1, 300):
+        made.append({**event(f"e{cursor}", cursor), "x_m": cursor / 7, "context": ["a\nb"]})
+        ring.add(made[-1])
+        assert ring.newest(1) == made[-1:]
+    assert ring.after(0, 1000) == made
+    assert ring.after(130, 3) == made[130:133]
+    assert ring.newest(70) == made[-70:]
+
+
+@given(
+    st.integers(1, 200), st.integers(0, 140),
+    st.lists(st.tuples(st.integers(0, 150), st.integers(0, 150), st.sampled_from("mn"))),
+    st.integers(0, 400), st.integers(1, 150),
+)
+def test_the_ring_serves_what_a_list_would(bound, before, made, cursor, limit):
+    ring, kept = EventRing(bound), []
+    made = [(1000 + n, 0, "m") for n in range(before)] + made
+    for at, (key, supersedes, match_id) in enumerate(made, 1):
+        one = {**event(f"e{key}", at, f"e{supersedes}"), "match_id": match_id}
+        new = one["event_id"] not in ids(kept)
+        assert ring.add(one) is new
+        kept = [*kept, one][-bound:] if new else kept
+        assert len(ring) == len(kept)
+    standing = [e for k, e in enumerate(kept) if not _superseded_later(kept, k)]
+    after = [e for e in standing if e["cursor"] > cursor and e["match_id"] == "m"]
+    assert ring.newest(limit) == standing[-limit:]
+    assert ring.after(cursor, limit, match_id="m") == after[:limit]
+    first = kept[0]["cursor"] if kept else 0
+    assert ring.holds_all_after(first)
+    assert not kept or ring.holds_all_after(0) == (ring.seen == len(kept))
+
+
+def _superseded_later(kept, place):
+    key = kept[place]["event_id"]
+    return any(one["supersedes"] == key for one in kept[place:])
