@@ -13,11 +13,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from actors import worker_report
 from actors.snapshot_writer import SnapshotWriter, WriteNow
 from actors.worker_due import DueFlows
 from actors.worker_outbox import Outbox
 from actors.worker_ports import CoordinatorAwayError, WorkerConfig, WorkerPorts
+from actors.worker_report import VenueBoard, standing
 from actors.worker_venue import Stream, Tools, VenueFlows, load_roster, work_abreast
 from cluster.names import insights_topic
 from models.errors import FencedError, LogError, TouchlineError
@@ -63,6 +63,7 @@ class Worker:
             self.config.pending,
         )
         self._venues: dict[str, VenueFlows] = {}
+        self._board = VenueBoard()
         self._inbox: Assignment | None = None
         self._adopted = Assignment(0)
         self._registered = False
@@ -131,8 +132,8 @@ class Worker:
 
     def idle(self) -> bool:
         """Whether all that was read is done and durable, and every net has answered."""
-        ages = worker_report.ages(self._venues, self._clock_ns())
-        waiting = any(any(one.values()) for one in ages)
+        waits = [since for f in self._venues.values() for since in f.backlog.waits_since().values()]
+        waiting = any(since_ns is not None for since_ns in waits)
         owners = [(v, row) for v, flows in self._venues.items() for row in flows.epochs]
         return not waiting and not len(self._outbox) and not any(map(self._ports.nets.busy, owners))
 
@@ -360,29 +361,31 @@ class Worker:
 
     def _publish(self) -> None:
         self._tools.settle()
-        venues, now_ns = self._venues, self._clock_ns()
+        board, outbox, now_ns = self._board, self._outbox, self._clock_ns()
+        board.look(self._venues)
         lost: dict[str, tuple[int, ...]] = {}
         for (venue_id, row), one in sorted(self._lost.items(), key=lambda item: item[0]):
             if one.tell_ns <= now_ns:
                 lost[venue_id] = (*lost.get(venue_id, ()), row)
         self.report = WorkerReport(
             self.incarnation, self._adopted.epoch, now_ns,
-            **worker_report.of_venues(venues, durable=not len(self._outbox)), lost=lost,
-            backlog_s=worker_report.backlog_s(venues, now_ns, self._waits.worst_ns(now_ns)),
-            work_n=self._gone_work + sum(f.work_n for f in venues.values()),
-            rows_n=self._gone_rows + sum(f.rows_n for f in venues.values()),
+            **board.fields(durable=not len(outbox)), lost=lost,
+            backlog_s=board.backlog_s(now_ns, self._waits.worst_ns(now_ns)),
+            work_n=self._gone_work + board.work_n, rows_n=self._gone_rows + board.rows_n,
             busy_ns=self._busy_ns, core=self._ports.core_time(),
             latency={
                 "log": self._tools.read_latency.to_dict(),
-                "worker": self._outbox.latency.to_dict(), "net": self._ports.nets.latency.to_dict(),
+                "worker": outbox.latency.to_dict(), "net": self._ports.nets.latency.to_dict(),
             },
             counters={
                 **self.counters, **self._ports.nets.counters,
-                **worker_report.totals(venues, self._outbox),
+                "appended": outbox.appended, "repeated": outbox.repeated,
+                "append_failures": outbox.failures,
+                "held_records": board.held_records, "held_bytes": board.held_bytes,
             },
-            error=self._outbox.error or self.error, pid=self._pid,
+            error=outbox.error or self.error, pid=self._pid,
         )
 
     def stats(self) -> dict[str, Any]:
         """How the worker stands, as JSON values, for people."""
-        return worker_report.standing(self.worker_id, self.report, self.drained)
+        return standing(self.worker_id, self.report, self.drained)

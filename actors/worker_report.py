@@ -1,58 +1,115 @@
 """What a worker's report says of its venues and its outbox, and how it stands in plain values.
 
-Put together some twenty times a second over all venues: what seldom changes is handed on as it is.
+Put together some twenty times a second over all venues, of which few have changed since: each is
+asked again only when it has.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from operator import add, sub
+from typing import Any, Final, TypeVar
 
-from actors.worker_outbox import Outbox
 from actors.worker_venue import VenueFlows
 from models.flows.lanes import Priority
-from models.flows.pending import worst_ages_ns
 from models.policies.ownership import WorkerReport
 
+T = TypeVar("T")
 Venues = Mapping[str, VenueFlows]
+NONE: Final = (0, 0, 0, 0)
 
 
-def of_venues(venues: Venues, durable: bool) -> dict[str, Any]:
-    """The fields of `WorkerReport` that tell of flows. durable: whether every effect is in the log,
-    so that what is final may be said to be."""
-    return {
-        "held": {venue: flows.epochs for venue, flows in venues.items()},
-        "offsets": {venue: flows.backlog.offsets() for venue, flows in venues.items()},
-        "final": {v: tuple(sorted(f.final)) for v, f in venues.items() if durable and f.final},
-        "hot": {v: rows for v, flows in venues.items() if (rows := _hot(flows))},
-        "pinned": {v: kept for v, flows in venues.items() if (kept := flows.backlog.pinned())},
-    }
+class VenueBoard:
+    """The fields of a report that tell of venues, as of the last `look`."""
+
+    def __init__(self) -> None:
+        self._seen: dict[str, tuple[VenueFlows, int]] = {}
+        self._held: dict[str, Mapping[int, int]] = {}
+        self._offsets: dict[str, dict[int, int]] = {}
+        self._pinned: dict[str, dict[int, int]] = {}
+        self._final: dict[str, tuple[int, ...]] = {}
+        self._hot: dict[str, tuple[int, ...]] = {}
+        self._since_ns: dict[Priority, dict[str, int]] = {priority: {} for priority in Priority}
+        self._counts: dict[str, tuple[int, ...]] = {}
+        self._sums: tuple[int, ...] = NONE
+
+    def look(self, venues: Venues) -> None:
+        """Notice what has changed at `venues`, which are all that there are."""
+        if self._seen.keys() != venues.keys():
+            for venue_id in self._seen.keys() - venues.keys():
+                self._forget(venue_id)
+        for venue_id, flows in venues.items():
+            now = (flows, flows.backlog.changes)
+            if self._seen.get(venue_id) != now:
+                self._seen[venue_id] = now
+                self._notice(venue_id, flows)
+
+    def fields(self, durable: bool) -> dict[str, Any]:
+        """Fields of `WorkerReport`. durable: whether every effect is in the log, so that what is
+        final may be said to be."""
+        return {
+            "held": self._held.copy(), "offsets": self._offsets.copy(), "hot": self._hot.copy(),
+            "pinned": self._pinned.copy(), "final": self._final.copy() if durable else {},
+        }
+
+    def backlog_s(self, now_ns: int, done_lately: Mapping[Priority, int]) -> dict[str, float]:
+        """By class, the age of the oldest record that waits or was done lately."""
+        return {
+            str(priority): max(
+                now_ns - min(since.values(), default=now_ns), done_lately[priority]
+            ) / 1e9
+            for priority, since in self._since_ns.items()
+        }
+
+    @property
+    def held_records(self) -> int:
+        return self._sums[0]
+
+    @property
+    def held_bytes(self) -> int:
+        return self._sums[1]
+
+    @property
+    def rows_n(self) -> int:
+        """Samples read of the venues that there are."""
+        return self._sums[2]
+
+    @property
+    def work_n(self) -> int:
+        """Flow-records done of the venues that there are."""
+        return self._sums[3]
+
+    def _notice(self, venue_id: str, flows: VenueFlows) -> None:
+        backlog = flows.backlog
+        self._held[venue_id], self._offsets[venue_id] = flows.epochs, backlog.offsets()
+        _put(self._pinned, venue_id, backlog.pinned() or None)
+        _put(self._final, venue_id, tuple(sorted(flows.final)) or None)
+        _put(self._hot, venue_id, tuple(sorted(backlog.hot() & flows.epochs.keys())) or None)
+        for priority, since_ns in backlog.waits_since().items():
+            _put(self._since_ns[priority], venue_id, since_ns)
+        self._count(venue_id, (
+            backlog.held_records, backlog.held_bytes, flows.rows_n, flows.work_n
+        ))
+
+    def _forget(self, venue_id: str) -> None:
+        self._count(venue_id, NONE)
+        known: tuple[dict[str, Any], ...] = (
+            self._seen, self._held, self._offsets, self._pinned, self._final, self._hot,
+            self._counts, *self._since_ns.values(),
+        )
+        for of_venue in known:
+            of_venue.pop(venue_id, None)
+
+    def _count(self, venue_id: str, counts: tuple[int, ...]) -> None:
+        more = map(sub, counts, self._counts.get(venue_id, NONE))
+        self._sums = tuple(map(add, self._sums, more))
+        self._counts[venue_id] = counts
 
 
-def _hot(flows: VenueFlows) -> tuple[int, ...]:
-    hot = flows.backlog.hot()
-    return tuple(sorted(hot & flows.epochs.keys())) if hot else ()
-
-
-def ages(venues: Venues, now_ns: int) -> list[dict[Priority, int]]:
-    """How long the oldest record has waited for each class, venue by venue."""
-    return [flows.backlog.ages_ns(now_ns) for flows in venues.values()]
-
-
-def backlog_s(
-    venues: Venues, now_ns: int, done_lately: Mapping[Priority, int]
-) -> dict[str, float]:
-    """By class, the age of the oldest record that waits or was done lately."""
-    worst = worst_ages_ns([*ages(venues, now_ns), done_lately])
-    return {str(priority): age_ns / 1e9 for priority, age_ns in worst.items()}
-
-
-def totals(venues: Venues, outbox: Outbox) -> dict[str, int]:
-    """Counters that are kept elsewhere."""
-    return {
-        "appended": outbox.appended, "repeated": outbox.repeated,
-        "append_failures": outbox.failures,
-        "held_records": sum(flows.backlog.held_records for flows in venues.values()),
-        "held_bytes": sum(flows.backlog.held_bytes for flows in venues.values()),
-    }
+def _put(of_venue: dict[str, T], venue_id: str, what: T | None) -> None:
+    """Nothing is said of a venue of which there is nothing to say."""
+    if what is None:
+        of_venue.pop(venue_id, None)
+    else:
+        of_venue[venue_id] = what
 
 
 def standing(worker_id: int, report: WorkerReport, drained: bool) -> dict[str, Any]:

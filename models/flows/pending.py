@@ -12,7 +12,7 @@ what waits is in the log; they do not starve, since hot flows have nothing left 
 read. A flow has at most one batch in flight.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from models.flows.lanes import Held, Lane, Priority, Waiting, Work
@@ -74,6 +74,8 @@ class Backlog:
         self._in_flight: set[int] = set()
         self._known = _Known()
         self._all: tuple[int, ...] = ()
+        self.changes = 0
+        """Rises whenever anything that can be asked here may have another answer."""
 
     # -- flows -------------------------------------------------------------------------------------
 
@@ -188,13 +190,18 @@ class Backlog:
     def ages_ns(self, now_ns: int) -> dict[Priority, int]:
         """Age of the oldest record that waits for a flow of each class; 0 when none waits. Of
         records that are still to be read it is known only that they are not older than the last."""
+        return {
+            priority: 0 if since_ns is None else now_ns - since_ns
+            for priority, since_ns in self.waits_since().items()
+        }
+
+    def waits_since(self) -> dict[Priority, int | None]:
+        """When the oldest record that waits for a flow of each class was appended; None when none
+        waits. See `ages_ns`; not to be written to."""
         known = self._known
         if known.since_ns is None:
             known.since_ns = self._waits_since(self.hot())
-        return {
-            priority: 0 if since_ns is None else now_ns - since_ns
-            for priority, since_ns in known.since_ns.items()
-        }
+        return known.since_ns
 
     @property
     def held_records(self) -> int:
@@ -212,6 +219,7 @@ class Backlog:
 
     def _changed(self, hot: bool = True) -> None:
         """Flows have moved; hot: and others may be hot now."""
+        self.changes += 1
         self._known = _Known() if hot else _Known(self._known.hot)
 
     def _hot_now(self) -> frozenset[int]:
@@ -361,12 +369,3 @@ class Backlog:
 def _oldest(waiting: Sequence[Waiting]) -> Waiting:
     """Those that wait longest."""
     return min(waiting, key=lambda one: (one.since_ns, one.lane.number))
-
-
-def worst_ages_ns(backlogs: Iterable[Mapping[Priority, int]]) -> dict[Priority, int]:
-    """The oldest age of each class over several venues."""
-    worst = {Priority.HOT: 0, Priority.CALM: 0}
-    for ages in backlogs:
-        for priority, age_ns in ages.items():
-            worst[priority] = max(worst[priority], age_ns)
-    return worst
