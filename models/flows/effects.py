@@ -12,18 +12,13 @@ from models.flows.config import ALGO_VERSION, FlowConfig
 from models.flows.limits import Limits
 from models.flows.state_columns import lay_out
 from models.flows.states import StateRows, describe
-from models.flows.tables import (
-    N_EVENTS,
-    N_FATIGUE,
-    N_FINALS,
-    N_STATES,
-    N_WINDOWS,
-    Outputs,
-)
+from models.flows.tables import Outputs
 from models.telemetry.roster import Roster
 
 DECIMALS: Final = 6
-Rows = NDArray[Any] | None
+Rows = NDArray[Any]
+Pair = tuple[Rows, Rows]
+"""Whole numbers and floats of the same rows."""
 _EFFORT = ("effort_enter_mps2", "effort_leave_mps2", "effort_hold_s")
 _RUN = ("sprint_hold_s", "sprint_leave_mps")
 _HIT = ("impact_g", "impact_sd", "collision_m")
@@ -73,31 +68,36 @@ class EffectBuilder:
         self.limits = [_limits_of(own) for own in limits.configs]
         self.metadata = describe(config, limits)
         self.ball = np.array([s.role == "ball" for s in roster.subjects] or [False])
-        self.parts: list[list[NDArray[Any]]] = [[] for _ in range(10)]
+        self._parts: tuple[list[Pair], ...] = ([], [], [], [], [])
 
     def drain(self, out: Outputs) -> None:
         """Take over what is in `out`: nothing else may be written to its buffers after this."""
-        counts = (N_EVENTS, N_EVENTS, N_STATES, N_STATES, N_FINALS, N_FINALS, N_WINDOWS, N_WINDOWS,
-                  N_FATIGUE, N_FATIGUE)
-        buffers: tuple[NDArray[Any], ...] = out[1:]
-        for part, buffer, count in zip(self.parts, buffers, counts, strict=True):
-            if out.n[count]:
-                part.append(buffer[: out.n[count]])
+        buffers: tuple[Pair, ...] = (
+            (out.event_i, out.event_f), (out.state_i, out.state_f), (out.final_i, out.final_f),
+            (out.window_i, out.window_f), (out.fatigue_i, out.fatigue_f),
+        )
+        for part, (head, body), count in zip(self._parts, buffers, out.n.tolist(), strict=True):
+            if count:
+                part.append((head[:count], body[:count]))
 
     def build(self) -> FlowEffects:
         """The effects, in an order that does not depend on how the work was split."""
-        whole = [_joined(part) for part in self.parts]
-        pairs = list(zip(whole[::2], whole[1::2], strict=True))
-        self.parts = [[] for _ in range(10)]
-        events = self._events(*pairs[0])
-        states = self._states(*pairs[1], False) + self._states(*pairs[2], True)
-        windows = self._windows(*pairs[3]) + _fatigue_windows(*pairs[4])
-        windows.sort(key=lambda w: (w.t_ns, w.subject, w.kind))
-        return FlowEffects(events, states, windows)
+        events, states, finals, windows, tired = self._parts
+        self._parts = ([], [], [], [], [])
+        effects = FlowEffects(
+            self._events(*_joined(events)) if events else [],
+            self._states(*_joined(states), False) if states else [],
+            self._windows(*_joined(windows)) if windows else [],
+        )
+        if finals:
+            effects.states.extend(self._states(*_joined(finals), True))
+        if tired:
+            effects.windows.extend(_fatigue_windows(*_joined(tired)))
+        if len(effects.windows) > 1:
+            effects.windows.sort(key=lambda w: (w.t_ns, w.subject, w.kind))
+        return effects
 
     def _events(self, head: Rows, body: Rows) -> list[Event]:
-        if head is None or body is None:
-            return []
         order = np.lexsort((head[:, 5], head[:, 0], head[:, 4]))
         plain = zip(head[order].tolist(), body[order].tolist(), strict=True)
         return [self._event(ints, floats) for ints, floats in plain]
@@ -136,16 +136,12 @@ class EffectBuilder:
         return s, ()
 
     def _states(self, head: Rows, body: Rows, final: bool) -> list[StateRows]:
-        if head is None or body is None:
-            return []
         return [
             StateRows(t_ns, subject, table, final, self.metadata)
             for t_ns, subject, table in lay_out(head, body, self.ball)
         ]
 
     def _windows(self, head: Rows, body: Rows) -> list[NetWindow]:
-        if head is None or body is None:
-            return []
         return [
             NetWindow("event", s, t_ns, self._event_id(s, seq) if seq >= 0 else "", data)
             for (s, t_ns, seq), data in zip(head.tolist(), body.copy(), strict=True)
@@ -165,16 +161,14 @@ def _limits_of(config: FlowConfig) -> dict[int, dict[str, float]]:
 
 
 def _fatigue_windows(head: Rows, body: Rows) -> list[NetWindow]:
-    if head is None or body is None:
-        return []
     return [
         NetWindow("fatigue", s, t_ns, "", data)
         for (s, t_ns), data in zip(head.tolist(), body.copy(), strict=True)
     ]
 
 
-def _joined(part: list[NDArray[Any]]) -> Rows:
-    """The rows of all buffers in one array; a view where one buffer held them all."""
-    if len(part) > 1:
-        return np.concatenate(part)
-    return part[0] if part else None
+def _joined(part: list[Pair]) -> Pair:
+    """The rows of all buffers in one; views where one buffer held them all."""
+    if len(part) == 1:
+        return part[0]
+    return np.concatenate([head for head, _ in part]), np.concatenate([body for _, body in part])

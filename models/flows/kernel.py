@@ -8,6 +8,7 @@ take one pass over the rows of a flow in order of time, so that cuts of the stre
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +37,7 @@ KEPT_WINDOWS = 512
 MOST_CHOICES = 256
 """Output buffers of at most so many events and states, and windows, serve the next call again."""
 
+EVENTS_A_ROW: Final = dict(zip(BALL_KINDS, (EVENTS_A_FIX, EVENTS_A_KNOCK), strict=True))
 _NO_COURSE = Positions(
     np.empty(0, np.int64), np.empty(0, np.float32), np.empty(0, np.float32),
     np.empty(0, np.float32), np.empty(0, np.float32), np.empty(0, np.int64), np.empty(0, np.int64),
@@ -156,9 +158,12 @@ class FlowKernel:
         kept = self._kept.last
         if kept is not None:
             kept.n[:] = 0
-            room = (kept.event_i, kept.state_i, kept.final_i, kept.window_i, kept.fatigue_i)
-            wanted = (events, states, flows + 1, windows, tired)
-            if all(len(buffer) >= n for buffer, n in zip(room, wanted, strict=True)):
+            large = (
+                len(kept.event_i) >= events and len(kept.state_i) >= states
+                and len(kept.final_i) > flows and len(kept.window_i) >= windows
+                and len(kept.fatigue_i) >= tired
+            )
+            if large:
                 return kept
         out = self._outputs(events, states, windows, tired, flows)
         small = events + states <= KEPT_ROWS and windows <= KEPT_WINDOWS
@@ -182,11 +187,11 @@ class FlowKernel:
         span_ns = max(records[-1].t_to_ns - records[0].t_from_ns, 0)
         steps = min(span_ns // STATE_STEP_NS, 40_000) + 4
         # Balls ask for room for all that their rows could mean, before they are walked.
-        fixes, knocks = (
-            sum(len(record.blocks[kind]) for record in records if kind in record.blocks)
-            for kind in BALL_KINDS
-        )
-        wanted = EVENTS_A_FIX * fixes + EVENTS_A_KNOCK * knocks + 2 * steps
+        wanted = 2 * steps
+        for record in records:
+            for kind, most in EVENTS_A_ROW.items():
+                if kind in record.blocks:
+                    wanted += most * len(record.blocks[kind])
         events, states = (LEAST_EVENTS + wanted) * scale, (flows * steps + 64) * scale
         windows, tired = (steps + 32) * scale, (flows * (steps // 40 + 2) + 16) * scale
         return events, states, windows, tired

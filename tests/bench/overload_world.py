@@ -31,6 +31,7 @@ from models.edge.config import EdgeConfig
 from models.edge.kernel import EdgeKernel
 from models.flows.effects import FlowEffects
 from models.flows.kernel import FlowKernel, KeptOutputs
+from models.flows.lanes import Work
 from models.flows.pending import Backlog
 from models.policies.pool import PoolConfig
 from models.policies.thinning import ThinConfig
@@ -223,10 +224,13 @@ class WatchedKernel:
 
 
 class Fifo(Backlog):
-    """Plain first in, first out: no flow is hot."""
+    """Plain first in, first out: no flow is hot, and nothing waits for company."""
 
     def _hot_now(self) -> frozenset[int]:
         return frozenset()
+
+    def next_work(self, calm_since_ns: int | None = None) -> Work | None:
+        return super().next_work()
 
 
 class BenchLog(FakeLog):
