@@ -23,7 +23,7 @@ from actors.thin_control import ThinControl
 from actors.worker_snapshots import flow_stream
 from cluster.names import ACTIONS_TOPIC, events_topic
 from models.errors import FencedError, TouchlineError
-from models.policies.assignment import FlowInfo, WorkerInfo, plan_moves
+from models.policies.assignment import FlowInfo, Move, WorkerInfo, plan_moves
 from models.policies.forecast import RateForecast
 from models.policies.load_meter import LoadMeter
 from models.policies.ownership import Assignment, Ownership, WorkerReport
@@ -57,6 +57,7 @@ class Coordinator:
         # The last incarnation of workers that were ended: they may still be on their way out.
         self._ended: dict[int, int] = {}
         self._observed_ns = self._rebalanced_ns = self._thinned_ns = self._loaded_ns = 0
+        self._planned = -1
         self._meter = LoadMeter()
         self._changed_members = False
         self._last_scale: Scale | None = None
@@ -279,7 +280,7 @@ class Coordinator:
         order = sorted(self._members(), key=lambda w: (self._table.holdings(w), -w))
         for worker in order[:count]:
             self._retiring.add(worker)
-            self._table.members[worker].draining = True
+            self._table.drain(worker)
 
     def _scale_down(self, now_ns: int) -> None:
         """End retiring workers once they hold nothing."""
@@ -302,7 +303,11 @@ class Coordinator:
             self.decisions.note("flow_taken", "not_released_in_time", {"venue": venue, "row": row})
         due_ns = self._rebalanced_ns + self.config.rebalance_ns
         rebalance = now_ns >= due_ns or (self._changed_members and self.config.assignment.even)
-        moves = plan_moves(self._infos(), self._workers(), self.config.assignment, rebalance)
+        moves: list[Move] = []
+        # Who has an owner keeps it: only a change of owners, workers or venues asks for a plan.
+        if rebalance or self._planned != self._table.version:
+            self._planned = self._table.version
+            moves = plan_moves(self._infos(), self._workers(), self.config.assignment, rebalance)
         if rebalance:
             self._rebalanced_ns = now_ns
         self._changed_members = False

@@ -133,6 +133,13 @@ class Ownership:
         self.epoch = 0
         self.venues: dict[str, VenueEntry] = {}
         self.members: dict[int, Member] = {}
+        self.version = 0
+        """Rises with every change of who owns or is to own what: while it stays, so does every
+        answer here, and a look at thousands of flows ten times a second is saved."""
+        self._flows: list[tuple[Flow, FlowEntry]] | None = None
+        self._leaving: tuple[int, frozenset[str]] = (-1, frozenset())
+        self._due: tuple[int, list[Due]] = (-1, [])
+        self._answers: dict[int, tuple[tuple[int, int], Assignment]] = {}
 
     # -- venues and workers ------------------------------------------------------------------------
 
@@ -146,6 +153,8 @@ class Ownership:
         ids = tuple(subject_ids)
         flows = {row: FlowEntry() for row in range(len(ids))}
         self.venues[venue] = VenueEntry(match_id, roster_offset, ids, flows)
+        self._flows = None
+        self.version += 1
         return True
 
     def register(self, worker: int, incarnation: int, now_ns: int) -> bool:
@@ -156,12 +165,15 @@ class Ownership:
         if member is None or incarnation > member.incarnation:
             self.lose(worker)
             self.members[worker] = Member(incarnation, now_ns)
+            self.version += 1
         self.members[worker].seen_ns = now_ns
         return True
 
     def lose(self, worker: int) -> int:
         """The worker is dead or gone: its flows have no owner. How many there were."""
         self.members.pop(worker, None)
+        self._answers.pop(worker, None)
+        self.version += 1
         count = 0
         for _, entry in self.flows():
             if entry.target == worker:
@@ -171,17 +183,24 @@ class Ownership:
                 count += 1
         return count
 
+    def drain(self, worker: int) -> None:
+        """A member is to give all that it holds, and gets nothing more."""
+        self.members[worker].draining = True
+        self.version += 1
+
     def silent(self, now_ns: int, dead_after_ns: int) -> list[int]:
         """Workers not heard of for too long."""
         return [w for w, m in sorted(self.members.items()) if now_ns - m.seen_ns > dead_after_ns]
 
     def flows(self) -> list[tuple[Flow, FlowEntry]]:
-        """Every flow in a fixed order."""
-        return [
-            ((venue, row), entry)
-            for venue, place in sorted(self.venues.items())
-            for row, entry in sorted(place.flows.items())
-        ]
+        """Every flow in a fixed order; not to be written to."""
+        if self._flows is None:
+            self._flows = [
+                ((venue, row), entry)
+                for venue, place in sorted(self.venues.items())
+                for row, entry in sorted(place.flows.items())
+            ]
+        return self._flows
 
     # -- the protocol ------------------------------------------------------------------------------
 
@@ -189,19 +208,35 @@ class Ownership:
         """Take in a heartbeat of a member: what it let go, lost, or finished."""
         member = self.members[worker]
         member.epoch = max(member.epoch, report.epoch)
-        for (venue, row), entry in self.flows():
-            if entry.owner != worker:
-                continue
-            # The same row under another epoch is another grant, maybe of another match.
-            held = report.held.get(venue, {}).get(row) == entry.epoch
-            if held and row in report.final.get(venue, ()):
-                entry.final = True
-            if entry.leaving_epoch:
-                if not held and report.epoch >= entry.leaving_epoch:
-                    entry.owner, entry.leaving_epoch = None, 0
-            elif row in report.lost.get(venue, ()) and not held and report.epoch >= entry.epoch:
-                # What it says under an older epoch would say nothing of the present grant.
-                entry.owner, entry.target = None, worker
+        for venue in report.final.keys() | report.lost.keys() | self._venues_left():
+            place = self.venues.get(venue)
+            for row, entry in place.flows.items() if place is not None else ():
+                if entry.owner == worker:
+                    self._take(worker, venue, row, entry, report)
+
+    def _take(
+        self, worker: int, venue: str, row: int, entry: FlowEntry, report: WorkerReport
+    ) -> None:
+        """What the owner of a flow says of it."""
+        # The same row under another epoch is another grant, maybe of another match.
+        held = report.held.get(venue, {}).get(row) == entry.epoch
+        if held and row in report.final.get(venue, ()):
+            entry.final = True
+        if entry.leaving_epoch:
+            if not held and report.epoch >= entry.leaving_epoch:
+                entry.owner, entry.leaving_epoch = None, 0
+                self.version += 1
+        elif row in report.lost.get(venue, ()) and not held and report.epoch >= entry.epoch:
+            # What it says under an older epoch would say nothing of the present grant.
+            entry.owner, entry.target = None, worker
+            self.version += 1
+
+    def _venues_left(self) -> frozenset[str]:
+        """Venues of which a flow is leaving its owner."""
+        if self._leaving[0] != self.version:
+            venues = frozenset(venue for (venue, _), entry in self.flows() if entry.leaving_epoch)
+            self._leaving = (self.version, venues)
+        return self._leaving[1]
 
     def move(self, moves: Iterable[Move], now_ns: int) -> int:
         """Plan new owners; the epoch rises when a flow is taken from its owner."""
@@ -213,6 +248,9 @@ class Ownership:
             count += 1
             if entry.owner is not None and not entry.leaving_epoch:
                 entry.leaving_epoch, entry.leaving_ns = -1, now_ns
+        if not count:
+            return 0
+        self.version += 1
         if any(entry.leaving_epoch < 0 for _, entry in self.flows()):
             self.epoch += 1
             for _, entry in self.flows():
@@ -222,20 +260,26 @@ class Ownership:
 
     def overdue(self, now_ns: int, patience_ns: int) -> list[Flow]:
         """Flows that their owner has not let go in time; they are taken from it by fencing."""
-        late = []
+        late: list[Flow] = []
+        if not self._venues_left():
+            return late
         for flow, entry in self.flows():
             if entry.leaving_epoch and now_ns - entry.leaving_ns > patience_ns:
                 entry.owner, entry.leaving_epoch = None, 0
                 late.append(flow)
+        self.version += bool(late)
         return late
 
     def due(self) -> list[Due]:
         """Flows with a new owner that is alive, and no old one any more."""
-        return [
-            Due(flow, entry.target)
-            for flow, entry in self.flows()
-            if entry.owner is None and entry.target in self.members and entry.target is not None
-        ]
+        if self._due[0] != self.version:
+            self._due = (self.version, [
+                Due(flow, entry.target)
+                for flow, entry in self.flows()
+                if entry.owner is None and entry.target in self.members
+                and entry.target is not None
+            ])
+        return list(self._due[1])
 
     def granted(self, due: Due, epoch: int) -> None:
         """The stream was fenced at `epoch`; the flow is now the target's."""
@@ -243,9 +287,17 @@ class Ownership:
         entry = self.venues[venue].flows[row]
         entry.owner, entry.target, entry.epoch = due.target, None, epoch
         entry.had_owner = True
+        self.version += 1
 
     def assignment(self, worker: int) -> Assignment:
-        """What the worker is to hold."""
+        """What the worker is to hold; not to be written to."""
+        now = (self.version, self.epoch)
+        known = self._answers.get(worker)
+        if known is None or known[0] != now:
+            known = self._answers[worker] = (now, self._assignment(worker))
+        return known[1]
+
+    def _assignment(self, worker: int) -> Assignment:
         venues: dict[str, VenueGrant] = {}
         for (venue, row), entry in self.flows():
             if entry.owner == worker and not entry.leaving_epoch:
