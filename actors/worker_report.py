@@ -1,4 +1,4 @@
-"""What a worker's report says of its venues and its outbox, and how it stands in plain values.
+"""What a worker's report says of its venues, and how it stands in plain values.
 
 Put together some twenty times a second over all venues, of which few have changed since: each is
 asked again only when it has.

@@ -65,13 +65,17 @@ class _Block:
         return len(self.cursors) >= _PACKED_TOGETHER
 
     def add(self, event: dict[str, Any]) -> None:
-        """Take an event; packs those of a block that is full then."""
-        self.cursors.append(int(event["cursor"]))
-        self.event_ids.append(event["event_id"])
-        self.types.append(sys.intern(event["type"]))
-        self.matches.append(sys.intern(event["match_id"]))
+        """Take an event; packs those of a block that is full then. Raises KeyError, TypeError,
+        ValueError for one that is none, which leaves no trace."""
+        cursor, event_id = int(event["cursor"]), event["event_id"]
+        kind, match_id = sys.intern(event["type"]), sys.intern(event["match_id"])
         rest = {key: value for key, value in event.items() if key != "event_id"}
-        self._bodies.append(json.dumps(rest, separators=(",", ":")).encode())
+        body = json.dumps(rest, separators=(",", ":")).encode()
+        self.cursors.append(cursor)
+        self.event_ids.append(event_id)
+        self.types.append(kind)
+        self.matches.append(match_id)
+        self._bodies.append(body)
         if self.full:
             packer = zlib.compressobj(
                 6, zlib.DEFLATED, _WINDOW, _MEMORY_LEVEL, zlib.Z_DEFAULT_STRATEGY, _USUAL

@@ -75,7 +75,7 @@ class Backlog:
         self._known = _Known()
         self._all: tuple[int, ...] = ()
         self.changes = 0
-        """Rises whenever anything that can be asked here may have another answer."""
+        """Rises whenever flows, offsets, hot or pinned flows, waits or what is held may differ."""
 
     # -- flows -------------------------------------------------------------------------------------
 

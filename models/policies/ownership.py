@@ -134,8 +134,8 @@ class Ownership:
         self.venues: dict[str, VenueEntry] = {}
         self.members: dict[int, Member] = {}
         self.version = 0
-        """Rises with every change of who owns or is to own what: while it stays, so does every
-        answer here, and a look at thousands of flows ten times a second is saved."""
+        """Rises with every change of who owns or is to own what: while it stays, so do `due`, who
+        is leaving, and, with the epoch, `assignment`. Thousands of flows are not looked at then."""
         self._flows: list[tuple[Flow, FlowEntry]] | None = None
         self._leaving: tuple[int, frozenset[str]] = (-1, frozenset())
         self._due: tuple[int, list[Due]] = (-1, [])

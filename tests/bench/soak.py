@@ -5,8 +5,8 @@ cores carry there. `--simulated`: each simulates its own match, which takes as m
 
 Prints JSON: every 10 s the memory (PSS without what is mapped from files) and the open file
 descriptors of the whole process tree, then their slopes over the second half, when caches are warm,
-by kind of process as well, and the run's own account. Of the process that rolls counts the least
-that it held in the last minute: what it has between two rolls, during which it takes 100 MB more.
+by kind of process as well, and the run's own account. Of Ray's tasks (the process that rolls) the
+least counts that they held in three minutes: what is there between two rolls, which take 100 MB.
 Exits with 1 when the account does not hold, when memory grows by more than 5 % an hour there, or
 when file descriptors do.
 """
@@ -35,6 +35,8 @@ START_S = 420
 GROWTH_PER_HOUR = 0.05
 TASKS = "ray tasks"
 ROLL_EVERY_S = 60
+AT_REST_S = 180.0
+"""Longer than two rolls and what is between them: some look is of no roll."""
 
 
 @dataclass
@@ -186,12 +188,13 @@ def alike(looks: list[Look]) -> list[Look]:
 
 
 def with_tasks_at_rest(looks: list[Look]) -> list[Look]:
-    """Of Ray's tasks the least that they held in the time of a roll: which looks fall into one is
-    chance, and moves a slope over a quarter of an hour by more than all else together."""
+    """Of Ray's tasks the least that as many of them held in the time of two rolls: which looks
+    fall into one is chance, and moves a slope over 15 minutes by more than all else together."""
     return [
         replace(look, pss_bytes=look.pss_bytes | {TASKS: min(
             one.pss_bytes.get(TASKS, 0) for one in looks
-            if look.at_s - ROLL_EVERY_S < one.at_s <= look.at_s
+            if look.at_s - AT_REST_S < one.at_s <= look.at_s
+            and one.counts.get(TASKS) == look.counts.get(TASKS)
         )})
         for look in looks
     ]

@@ -1,5 +1,6 @@
 """The ring of events serves what stands: a correction takes the place of what it supersedes."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -66,6 +67,18 @@ def test_events_are_served_alike_before_and_after_they_are_packed():
     assert ring.after(0, 1000) == made
     assert ring.after(130, 3) == made[130:133]
     assert ring.newest(70) == made[-70:]
+
+
+@pytest.mark.parametrize("bad", [{"type": 5}, {"match_id": None}, {"x_m": {1}}])
+def test_an_event_that_is_none_leaves_no_trace(bad):
+    ring = ring_of(*(event(f"e{n}", n) for n in range(1, 61)), bound=100)
+    with pytest.raises(TypeError):
+        ring.add({**event("bad", 61), **bad})
+    for n in range(62, 300):
+        assert ring.add(event(f"e{n}", n))
+    assert len(ring) == 100
+    assert ids(ring.newest(200)) == [f"e{n}" for n in range(200, 300)]
+    assert ring.add(event("bad", 300))
 
 
 @given(
