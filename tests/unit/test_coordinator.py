@@ -4,12 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-import actors.coordinator
 from actors.coordinator import TABLE_KEY
 from actors.worker_snapshots import flow_stream
 from cluster.eventlog.port import Record
 from models.errors import FencedError
-from models.policies.assignment import plan_moves
 from models.policies.ownership import Ownership, WorkerReport
 from models.policies.pool import ScaleReason
 from tests.unit.fakes_log import FakeNodes, publish_roster, roster_of
@@ -377,28 +375,3 @@ def test_edges_are_told_to_thin_as_soon_as_a_worker_says_that_it_is_late() -> No
         world.coordinator.tick()
     thinned = [one["detail"]["venue"] for one in world.actions() if one["action"] == "thin"]
     assert thinned == ["a", "b"]
-
-
-def test_it_plans_when_owners_change_and_when_loads_may_be_uneven(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    planned: list[bool] = []
-
-    def plan(flows, workers, config, rebalance):
-        planned.append(rebalance)
-        return plan_moves(flows, workers, config, rebalance)
-
-    monkeypatch.setattr(actors.coordinator, "plan_moves", plan)
-    world = up()
-    planned.clear()
-    turns = 3 * world.coordinator.config.rebalance_ns // 1_000_000_000 * 10
-    for _ in range(turns):
-        world.turn()
-    assert set(planned) == {True}
-    assert 1 <= len(planned) < turns / 10
-    planned.clear()
-    publish_roster(world.log, roster_of("c", 3))
-    for _ in range(5):
-        world.turn()
-    assert planned.count(False) >= 1
-    assert held(world) == {0: 9}
