@@ -187,17 +187,10 @@ class Backlog:
         self._tidy()
         self._changed(hot=bool(over))
 
-    def ages_ns(self, now_ns: int) -> dict[Priority, int]:
-        """Age of the oldest record that waits for a flow of each class; 0 when none waits. Of
-        records that are still to be read it is known only that they are not older than the last."""
-        return {
-            priority: 0 if since_ns is None else now_ns - since_ns
-            for priority, since_ns in self.waits_since().items()
-        }
-
     def waits_since(self) -> dict[Priority, int | None]:
         """When the oldest record that waits for a flow of each class was appended; None when none
-        waits. See `ages_ns`; not to be written to."""
+        waits. Of records that are still to be read it is known only that they are not older than
+        the last. Not to be written to."""
         known = self._known
         if known.since_ns is None:
             known.since_ns = self._waits_since(self.hot())
