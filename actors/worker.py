@@ -363,6 +363,7 @@ class Worker:
         self._tools.settle()
         board, outbox, now_ns = self._board, self._outbox, self._clock_ns()
         board.look(self._venues)
+        totals = board.totals()
         lost: dict[str, tuple[int, ...]] = {}
         for (venue_id, row), one in sorted(self._lost.items(), key=lambda item: item[0]):
             if one.tell_ns <= now_ns:
@@ -371,7 +372,7 @@ class Worker:
             self.incarnation, self._adopted.epoch, now_ns,
             **board.fields(durable=not len(outbox)), lost=lost,
             backlog_s=board.backlog_s(now_ns, self._waits.worst_ns(now_ns)),
-            work_n=self._gone_work + board.work_n, rows_n=self._gone_rows + board.rows_n,
+            work_n=self._gone_work + totals.work_n, rows_n=self._gone_rows + totals.rows_n,
             busy_ns=self._busy_ns, core=self._ports.core_time(),
             latency={
                 "log": self._tools.read_latency.to_dict(),
@@ -381,7 +382,7 @@ class Worker:
                 **self.counters, **self._ports.nets.counters,
                 "appended": outbox.appended, "repeated": outbox.repeated,
                 "append_failures": outbox.failures,
-                "held_records": board.held_records, "held_bytes": board.held_bytes,
+                "held_records": totals.held_records, "held_bytes": totals.held_bytes,
             },
             error=outbox.error or self.error, pid=self._pid,
         )

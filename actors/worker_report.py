@@ -5,8 +5,7 @@ asked again only when it has.
 """
 
 from collections.abc import Mapping
-from operator import add, sub
-from typing import Any, Final, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from actors.worker_venue import VenueFlows
 from models.flows.lanes import Priority
@@ -14,7 +13,15 @@ from models.policies.ownership import WorkerReport
 
 T = TypeVar("T")
 Venues = Mapping[str, VenueFlows]
-NONE: Final = (0, 0, 0, 0)
+
+
+class Counts(NamedTuple):
+    """Records and bytes that are held; samples read; flow-records done."""
+
+    held_records: int = 0
+    held_bytes: int = 0
+    rows_n: int = 0
+    work_n: int = 0
 
 
 class VenueBoard:
@@ -28,14 +35,12 @@ class VenueBoard:
         self._final: dict[str, tuple[int, ...]] = {}
         self._hot: dict[str, tuple[int, ...]] = {}
         self._since_ns: dict[Priority, dict[str, int]] = {priority: {} for priority in Priority}
-        self._counts: dict[str, tuple[int, ...]] = {}
-        self._sums: tuple[int, ...] = NONE
+        self._counts: dict[str, Counts] = {}
 
     def look(self, venues: Venues) -> None:
         """Notice what has changed at `venues`, which are all that there are."""
-        if self._seen.keys() != venues.keys():
-            for venue_id in self._seen.keys() - venues.keys():
-                self._forget(venue_id)
+        for venue_id in self._seen.keys() - venues.keys():
+            self._forget(venue_id)
         for venue_id, flows in venues.items():
             now = (flows, flows.backlog.changes)
             if self._seen.get(venue_id) != now:
@@ -59,23 +64,9 @@ class VenueBoard:
             for priority, since in self._since_ns.items()
         }
 
-    @property
-    def held_records(self) -> int:
-        return self._sums[0]
-
-    @property
-    def held_bytes(self) -> int:
-        return self._sums[1]
-
-    @property
-    def rows_n(self) -> int:
-        """Samples read of the venues that there are."""
-        return self._sums[2]
-
-    @property
-    def work_n(self) -> int:
-        """Flow-records done of the venues that there are."""
-        return self._sums[3]
+    def totals(self) -> Counts:
+        """Of all the venues that there are."""
+        return Counts(*map(sum, zip(Counts(), *self._counts.values(), strict=True)))
 
     def _notice(self, venue_id: str, flows: VenueFlows) -> None:
         backlog = flows.backlog
@@ -85,23 +76,17 @@ class VenueBoard:
         _put(self._hot, venue_id, tuple(sorted(backlog.hot() & flows.epochs.keys())) or None)
         for priority, since_ns in backlog.waits_since().items():
             _put(self._since_ns[priority], venue_id, since_ns)
-        self._count(venue_id, (
+        self._counts[venue_id] = Counts(
             backlog.held_records, backlog.held_bytes, flows.rows_n, flows.work_n
-        ))
+        )
 
     def _forget(self, venue_id: str) -> None:
-        self._count(venue_id, NONE)
         known: tuple[dict[str, Any], ...] = (
             self._seen, self._held, self._offsets, self._pinned, self._final, self._hot,
             self._counts, *self._since_ns.values(),
         )
         for of_venue in known:
             of_venue.pop(venue_id, None)
-
-    def _count(self, venue_id: str, counts: tuple[int, ...]) -> None:
-        more = map(sub, counts, self._counts.get(venue_id, NONE))
-        self._sums = tuple(map(add, self._sums, more))
-        self._counts[venue_id] = counts
 
 
 def _put(of_venue: dict[str, T], venue_id: str, what: T | None) -> None:

@@ -13,9 +13,8 @@ NOTHING_DONE = dict.fromkeys(Priority, 0)
 
 def said_by(board: VenueBoard, bench: Bench) -> tuple:
     board.look(bench.worker._venues)
-    counts = board.held_records, board.held_bytes, board.rows_n, board.work_n
     ages = board.backlog_s(bench.clock() + 5, NOTHING_DONE)
-    return board.fields(durable=True), board.fields(durable=False), ages, counts
+    return board.fields(durable=True), board.fields(durable=False), ages, board.totals()
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -52,7 +51,7 @@ def test_a_venue_that_is_left_and_taken_again_is_told_as_it_is_now() -> None:
     bench.desk.grant((), 3)
     bench.turns(5)
     assert said_by(board, bench) == said_by(VenueBoard(), bench)
-    assert board.work_n == 0
+    assert board.totals().work_n == 0
     bench.desk.grant((0, 1), 4)
     bench.turns(5)
     assert said_by(board, bench) == said_by(VenueBoard(), bench)
