@@ -23,10 +23,10 @@ from models.edge.intensity import HOT, SCORE, SEEN
 from models.edge.normalise import Normaliser
 from models.edge.rows import Rows, in_order, join_rows, named_rows, rows_named
 from models.edge.sequence import lost_of
-from models.edge.standing import StandingOrders
+from models.edge.standing import StandingOrders, kept_whole
 from models.edge.state import FIRST_REASON, FORWARDED, IN, PRE_ROLL, THINNED, EdgeState
 from models.edge.stretch import MAX_STRETCH_NS, Outcome, ReleaseStage
-from models.edge.tables import KIND_CODE, KIND_LIST, RECORD_TICKS, Tables
+from models.edge.tables import KIND_CODE, KIND_LIST, RECORD_TICKS, STATES_AT_REST, Tables
 from models.edge.waiting import NOTHING_NS, Waiting, late_rows
 from models.errors import SchemaError
 from models.state_bytes import pack_state, unpack_state
@@ -243,9 +243,12 @@ class EdgeKernel:
     def _flow_states(self) -> FlowStates:
         flows = self._state.flows
         seen = np.flatnonzero(flows.flows[:, SEEN]).astype(np.int32)
-        return FlowStates(
-            seen, flows.last[seen, SCORE].astype(np.float32), flows.flows[seen, HOT] == 1
-        )
+        hot = flows.flows[seen, HOT] == 1
+        score = flows.last[seen, SCORE].astype(np.float32)
+        if not STATES_AT_REST[self.orders.level]:
+            return FlowStates(seen, score, hot)
+        awake = self.tables.is_ball | kept_whole(self._state.orders, self._edge_ns)
+        return FlowStates(seen, score, hot, seen[~hot & ~awake[seen]])
 
     # -- snapshot ---------------------------------------------------------------------------------
 

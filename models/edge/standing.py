@@ -84,6 +84,12 @@ def keep_whole(
         whole[begins[:, None] < state.whole_until.max(axis=1)[None, :]] = 1
 
 
+def kept_whole(state: OrderState, t_ns: int) -> NDArray[np.bool_]:
+    """(S,) whether a subject is ordered to keep its full rate at `t_ns`."""
+    found: NDArray[np.bool_] = state.whole_until.max(axis=1) > t_ns
+    return found
+
+
 class StandingOrders:
     """Of one kernel; works on `state`. `live` (D, C) are the anti-alias filters of thinning: those
     of a new level settle anew."""

@@ -35,6 +35,9 @@ many rows are in it. Hot flows are in the same records and wait for 0.2 s more a
 FULL_POST_ROLL: Final = (True, True, True, False)
 """Whether, at each level, a flow keeps its full rate for a while after it has turned calm: these
 are half of the rows that the highest level leaves, and none of them are of flows that are hot."""
+STATES_AT_REST: Final = (False, False, False, True)
+"""Whether, at each level, calm athletes are at rest: a state row a second instead of four. Each has
+a hundred columns, and they are as many at every level: who reads them is relieved."""
 Whole = int | np.int64
 """A whole number in compiled code, whichever side made it."""
 
@@ -72,8 +75,9 @@ class Streams(NamedTuple):
 
 
 class Tables:
-    """`streams`; `groups` device ids; `ball` row of the ball or -1. merges (LEVELS, D): `merge` at
-    each level of thinning; `levels` the streams with it, level 0 being `streams` itself."""
+    """`streams`; `groups` device ids; `ball` row of the ball or -1; is_ball (S,) bool.
+    merges (LEVELS, D): `merge` at each level of thinning; `levels` the streams with it, level 0
+    being `streams` itself."""
 
     def __init__(self, roster: Roster, config: EdgeConfig) -> None:
         self.roster = roster
@@ -82,6 +86,7 @@ class Tables:
         rows = roster.subject_row()
         balls = [s for s, subject in enumerate(roster.subjects) if subject.role == Role.BALL]
         self.ball = balls[0] if balls else -1
+        self.is_ball = frozen(np.isin(np.arange(self.subject_n), balls))
         self.groups = list(dict.fromkeys(device.device_id for device in roster.devices))
         self.streams = _streams(roster, config, rows, set(balls))
         self.bit_words = int(4 * self.streams.words.sum())

@@ -20,6 +20,7 @@ from models.flows.config import STATE_STEP_NS, FlowConfig
 from models.flows.effects import EffectBuilder, FlowEffects
 from models.flows.inputs import Gatherer
 from models.flows.limits import Limits
+from models.flows.rest import RestReader
 from models.flows.snapshot import dump, load, new_twins, reset_rows
 from models.flows.subjects import DeviceMap, params_of
 from models.flows.tables import GIVEN_WIDTH, Outputs, Positions
@@ -77,7 +78,7 @@ class FlowKernel:
             np.zeros(self._count, np.int64),
         )
         self._twins = new_twins(self._count)
-        self._gatherer = Gatherer()
+        self._gatherer, self._rest = Gatherer(), RestReader(self._count)
         self._choices: dict[bytes, Chosen] = {}
         self._from_all = frozen(np.full(self._count, BEFORE_ALL_NS, np.int64))
         self._builder = EffectBuilder(roster, self.config, self._limits)
@@ -99,13 +100,14 @@ class FlowKernel:
         chosen, since = self._choose(subjects), self._since(subjects, since_ns)
         rows, places = self._gatherer.gather(records), self._devices.places
         positions = _NO_COURSE if course is None else course
+        rest = self._rest.read(records)
         end_ns, final = records[-1].t_to_ns, records[-1].final
         flows = len(chosen.persons) + len(chosen.balls)
         out, done, grown = self._fresh(records, flows), (0, 0), 1
         while True:
             reached = walk(
                 rows, places, positions, chosen, since, done, self._twins, self._params,
-                self._limits.table, self._field, end_ns, final, out,
+                self._limits.table, self._field, rest, end_ns, final, out,
             )
             if sum(reached) >= flows:
                 break

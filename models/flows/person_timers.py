@@ -19,7 +19,8 @@ from models.flows.person_motion import tag_window, tilt_deg
 from models.flows.person_position import TURN_OVER_NS, velocity_before
 from models.flows.person_rows import write_fatigue, write_person
 from models.flows.person_seconds import SECOND_NS, roll_second
-from models.flows.tables import Outputs, Positions, Twins
+from models.flows.rest import at_rest
+from models.flows.tables import Outputs, Positions, Rest, Twins
 from models.metrics.fatigue import (
     BALANCE_MIDDLE,
     BALANCE_SD,
@@ -48,7 +49,7 @@ FATIGUE_EVERY_NS = 30_000_000_000
 @njit(cache=True, forceinline=True)
 def fire_person(
     twins: Twins, s: int, p: NDArray[np.float64], cfg: FlowConfig, out: Outputs, pos: Positions,
-    params: NDArray[np.float64], t_ns: int,
+    params: NDArray[np.float64], rest: Rest, t_ns: int,
 ) -> None:
     """Fire every timer of flow `s` that is due at or before `t_ns`."""
     i = twins.i[s]
@@ -66,7 +67,8 @@ def fire_person(
                 roll_second(twins, s, state)
             if state % L.BIN_NS == 0:
                 _fatigue(twins, s, p, cfg, out, state)
-            write_person(twins, s, p, out, state, False)
+            if state % SECOND_NS == 0 or not at_rest(rest, s, state):
+                write_person(twins, s, p, out, state, False)
             i[L.NEXT_STATE] = state + STATE_STEP_NS
         else:
             break

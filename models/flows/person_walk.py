@@ -28,6 +28,7 @@ from models.flows.tables import (
     Motions,
     Outputs,
     Positions,
+    Rest,
     Twins,
     first_row,
 )
@@ -69,7 +70,7 @@ def _fits(
 def walk_persons(
     flows: NDArray[np.int64], first: int, since_ns: NDArray[np.int64], twins: Twins,
     params: NDArray[np.float64], limits: NDArray[Any], pos: Positions, imu: Motions, heart: Hearts,
-    boot: Boots, ball: Fixes, ball_row: int, end_ns: int, final: bool, out: Outputs,
+    boot: Boots, ball: Fixes, ball_row: int, rest: Rest, end_ns: int, final: bool, out: Outputs,
 ) -> int:
     """Walk flows[first:] from `since_ns` (S,) of each up to `end_ns`, the end of the last record,
     with the thresholds of its row of `limits`. Returns how many of `flows` are done: fewer than all
@@ -79,8 +80,8 @@ def walk_persons(
         if not _fits(twins, s, pos, imu, heart, boot, out, end_ns):
             return n
         _walk_one(
-            s, since_ns[s], twins, params, limits[s], pos, imu, heart, boot, ball, ball_row, end_ns,
-            final, out,
+            s, since_ns[s], twins, params, limits[s], pos, imu, heart, boot, ball, ball_row, rest,
+            end_ns, final, out,
         )
     return int(flows.shape[0])
 
@@ -89,7 +90,7 @@ def walk_persons(
 def _walk_one(
     s: int, since_ns: int, twins: Twins, params: NDArray[np.float64], cfg: FlowConfig,
     pos: Positions, imu: Motions, heart: Hearts, boot: Boots, ball: Fixes, ball_row: int,
-    end_ns: int, final: bool, out: Outputs,
+    rest: Rest, end_ns: int, final: bool, out: Outputs,
 ) -> None:
     f, i, p, k = twins.f[s], twins.i[s], params[s], twins.kalman[s]
     bins, ring = twins.bins[s], twins.ring[s]
@@ -112,7 +113,7 @@ def _walk_one(
             i[L.NEXT_STATE] = (t_ns // STATE_STEP_NS + 1) * STATE_STEP_NS
             i[L.NEXT_DUE] = i[L.NEXT_STATE]
         if i[L.NEXT_DUE] <= t_ns:
-            fire_person(twins, s, p, cfg, out, pos, params, t_ns)
+            fire_person(twins, s, p, cfg, out, pos, params, rest, t_ns)
         at = fill_slots(f, i, ring, k[K.X], k[K.Y], ball, at, at_end, t_ns)
         if i[L.NEXT_GRID] > i[L.PEND_NEXT]:
             at = fill_grid(twins, s, out, ball, at, at_end, t_ns)
@@ -147,7 +148,7 @@ def _walk_one(
         else:
             take_foot(f, i, boot.side[d], t_ns, boot.values, d)
             d += 1
-    _end(s, twins, params, cfg, pos, ball, at, at_end, end_ns, final, out)
+    _end(s, twins, params, cfg, pos, ball, at, at_end, rest, end_ns, final, out)
 
 
 @njit(cache=True)
@@ -180,12 +181,12 @@ def run_motion(
 @njit(cache=True, forceinline=True)
 def _end(
     s: int, twins: Twins, params: NDArray[np.float64], cfg: FlowConfig, pos: Positions, ball: Fixes,
-    at: int, at_end: int, end_ns: int, final: bool, out: Outputs,
+    at: int, at_end: int, rest: Rest, end_ns: int, final: bool, out: Outputs,
 ) -> None:
     """The record ends: timers up to its end, and what the next call must remember of others."""
     f, i, p = twins.f[s], twins.i[s], params[s]
     if i[L.T_FIRST] != L.NONE_NS:
-        fire_person(twins, s, p, cfg, out, pos, params, end_ns)
+        fire_person(twins, s, p, cfg, out, pos, params, rest, end_ns)
         at = fill_grid(twins, s, out, ball, at, at_end, end_ns)
         if final:
             close_bouts(twins, s, p, cfg, out, end_ns)

@@ -1,4 +1,5 @@
-"""State rows of subjects on the 250 ms grid of event time, and their Arrow bytes."""
+"""State rows of subjects on the 250 ms grid of event time (of who is at rest on that of seconds),
+and their Arrow bytes."""
 
 import json
 from collections.abc import Mapping, Sequence

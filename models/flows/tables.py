@@ -106,6 +106,14 @@ class Knocks(NamedTuple):
     begin: NDArray[np.int64]
 
 
+class Rest(NamedTuple):
+    """Whose state rows are a second apart when: to_ns (R,) where each record of a call ends;
+    mine (R, S) uint8 whether a subject is at rest in it. R = 0: nobody's are."""
+
+    to_ns: NDArray[np.int64]
+    mine: NDArray[np.uint8]
+
+
 class Twins(NamedTuple):
     """State of all flows, one row per roster subject (`models.flows.layout` names the columns).
 

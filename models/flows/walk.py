@@ -10,7 +10,7 @@ from models.borrow import borrow, hold
 from models.flows import arrange
 from models.flows.ball_walk import walk_ball
 from models.flows.person_walk import walk_persons
-from models.flows.tables import Outputs, Places, Positions, Rows, Twins
+from models.flows.tables import Outputs, Places, Positions, Rest, Rows, Twins
 
 
 class Field(NamedTuple):
@@ -45,14 +45,14 @@ def _only(subject: NDArray[np.int32], mine: NDArray[np.uint8]) -> NDArray[np.int
 def walk(
     rows: Rows, places: Places, course: Positions, chosen: Chosen, since_ns: NDArray[np.int64],
     done: tuple[int, int], twins: Twins, params: NDArray[np.float64], limits: NDArray[Any],
-    field: Field, end_ns: int, final: bool, out: Outputs,
+    field: Field, rest: Rest, end_ns: int, final: bool, out: Outputs,
 ) -> tuple[int, int]:
     """Walk persons and balls but for the first `done` of each, each from its own `since_ns` (S,)
     on; how many are done: fewer than all when `out` may not hold the next one's output. `course`
     stands in for the positions in `rows` when it is not empty (of all subjects, (S + 1,) begins).
     """
-    rows, places, course, chosen, since_ns, twins, params, limits, field, out = borrow(
-        (rows, places, course, chosen, since_ns, twins, params, limits, field, out)
+    rows, places, course, chosen, since_ns, twins, params, limits, field, rest, out = borrow(
+        (rows, places, course, chosen, since_ns, twins, params, limits, field, rest, out)
     )
     subjects, held = chosen.mine.shape[0], 0
     only = _only(places.subject, chosen.mine)
@@ -70,7 +70,7 @@ def walk(
         boots = arrange.boots(rows, places, mine, subjects)
         persons = walk_persons(
             chosen.persons, persons, since_ns, twins, params, limits, positions, borrow(motions),
-            borrow(hearts), borrow(boots), fixes, field.ball_row, end_ns, final, out,
+            borrow(hearts), borrow(boots), fixes, field.ball_row, rest, end_ns, final, out,
         )
         held += hold(motions) + hold(hearts) + hold(boots)
     if persons == chosen.persons.shape[0] and balls < chosen.balls.shape[0]:

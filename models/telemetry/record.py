@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from models.columns import frozen
 from models.errors import SchemaError
 from models.telemetry.block import SampleBlock
 from models.telemetry.ipc_write import StreamWriter
@@ -24,21 +25,24 @@ from models.telemetry.parts import pack, unpack_header, unpack_parts
 
 MAGIC = b"TLR1"
 LIVE, _LATE = "live", "supplement"
+NOBODY: NDArray[np.int32] = frozen(np.empty(0, np.int32))
 
 
 @dataclass(frozen=True, slots=True)
 class FlowStates:
     """Intensity of the subjects that have data, as of `t_to_ns` of the record.
 
-    subject (m,) int32 row of `Roster.subjects`; score (m,) float32 in [0, 1]; hot (m,) bool.
+    subject (m,) int32 row of `Roster.subjects`; score (m,) float32 in [0, 1]; hot (m,) bool. rest
+    (k,) int32: subjects at rest, of whom a state row a second is wanted while the record lasts.
     """
 
     subject: NDArray[np.int32]
     score: NDArray[np.float32]
     hot: NDArray[np.bool_]
+    rest: NDArray[np.int32] = field(default_factory=lambda: NOBODY)
 
 
-NO_FLOWS = FlowStates(np.empty(0, np.int32), np.empty(0, np.float32), np.empty(0, np.bool_))
+NO_FLOWS = FlowStates(NOBODY, np.empty(0, np.float32), np.empty(0, np.bool_))
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,15 +73,17 @@ def encode_record(
     record: TelemetryRecord, device_ids: list[str], writer: StreamWriter | None = None
 ) -> bytes:
     """The bytes of `record`; `device_ids[row]` names roster device `row`; see `pack`."""
+    flows: dict[str, object] = {
+        "subject": record.flows.subject.tolist(),
+        "score": _rounded(record.flows.score),
+        "hot": record.flows.hot.astype(int).tolist(),
+    }
+    if len(record.flows.rest):
+        flows["rest"] = record.flows.rest.tolist()
     header = {
         "venue_id": record.venue_id, "match_id": record.match_id,
         "seq": record.seq, "t_from_ns": record.t_from_ns, "t_to_ns": record.t_to_ns,
-        "marks": record.marks, "final": record.final,
-        "flows": {
-            "subject": record.flows.subject.tolist(),
-            "score": _rounded(record.flows.score),
-            "hot": record.flows.hot.astype(int).tolist(),
-        },
+        "marks": record.marks, "final": record.final, "flows": flows,
     }
     lanes = {LIVE: record.blocks, _LATE: record.supplements}
     return pack(MAGIC, header, lanes, device_ids, writer)
@@ -108,6 +114,7 @@ def record_of(
             FlowStates(
                 np.array(flows["subject"], np.int32), np.array(flows["score"], np.float32),
                 np.array(flows["hot"], np.bool_),
+                np.array(flows["rest"], np.int32) if "rest" in flows else NOBODY,
             ),
             header["marks"], header["final"],
         )

@@ -1,8 +1,8 @@
 """The cold tier's rows: one per athlete and minute of play, pseudonymised, without health columns.
 
-Input are the state rows of the warm tier (every 250 ms, cumulative sums). A minute's value is the
-growth of a cumulative column between the last states of two neighbouring minutes, so the order and
-the cut of the input files do not matter; a match must be given whole.
+Input are the state rows of the warm tier (every 250 ms or every second, cumulative sums). A
+minute's value is the growth of a cumulative column between the last states of two neighbouring
+minutes, so the order and the cut of the input files do not matter; a match must be given whole.
 """
 
 import hashlib

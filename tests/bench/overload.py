@@ -252,8 +252,9 @@ class Table:
         """What was made during the overload."""
         return (self.tick >= NORMAL_TICKS) & (self.tick < NORMAL_TICKS + OVER_TICKS)
 
-    def events_s(self) -> dict[str, NDArray[np.float64]]:
-        """Sensor to event in the log, by class of the flow at that time."""
+    def events_s(self, decided: bool) -> dict[str, NDArray[np.float64]]:
+        """Sensor to event in the log, by class of the flow at that time: from the sample that
+        decided it, or from the oldest of its record."""
         found: dict[str, list[float]] = {name: [] for name in CLASSES}
         rows = self._world.match.roster.subject_row()
         first_ns = self._world.match.first_ns
@@ -261,12 +262,13 @@ class Table:
             for stored in self._world.log._records[f"events/v{venue}"]:
                 event = from_cloudevent(stored.record.payload)
                 source_ns = int(json.loads(stored.record.payload)["sourcens"])
-                tick = np.array([(source_ns - first_ns) // TICK_NS])
+                from_ns = event.t_detected_ns if decided else source_ns
+                tick = np.array([(from_ns - first_ns) // TICK_NS])
                 if not NORMAL_TICKS <= tick[0] - self._origin < NORMAL_TICKS + OVER_TICKS:
                     continue
                 row = np.array([rows[event.stream.removeprefix("flow/")]], np.int32)
                 name = CLASSES[int(self._class_of(venue, tick, row)[0])]
-                found[name].append((stored.t_append_ns - source_ns) / 1e9)
+                found[name].append((stored.t_append_ns - from_ns) / 1e9)
         return {name: np.array(values) for name, values in found.items()}
 
     def summary(self) -> dict[str, Any]:
@@ -283,7 +285,12 @@ class Table:
                 name: quantiles(self.latency_s[during & (self.sort == k)])
                 for k, name in enumerate(CLASSES)
             },
-            "sensor_to_event_s": {name: quantiles(s) for name, s in self.events_s().items()},
+            "sensor_to_event_s": {
+                name: quantiles(s) for name, s in self.events_s(decided=True).items()
+            },
+            "record_to_event_s": {
+                name: quantiles(s) for name, s in self.events_s(decided=False).items()
+            },
         }
 
     def by_second(self, sort: int) -> tuple[list[float], list[float]]:

@@ -35,7 +35,8 @@ def block_of(kind: Kind, rows: int, seed: int) -> SampleBlock:
 def record_of(sizes: dict[Kind, int], seed: int = 0) -> TelemetryRecord:
     blocks = {kind: block_of(kind, rows, seed + rows) for kind, rows in sizes.items()}
     states = FlowStates(
-        np.arange(3, dtype=np.int32), np.zeros(3, np.float32), np.array([True, False, True])
+        np.arange(3, dtype=np.int32), np.zeros(3, np.float32), np.array([True, False, True]),
+        np.arange(seed % 3, dtype=np.int32),
     )
     return TelemetryRecord(
         "v", "m", 4, 10, 20, blocks, {Kind.IMU: block_of(Kind.IMU, 3, 9)}, states, {"source": 7}
@@ -72,6 +73,7 @@ def test_it_reads_what_the_general_decoder_reads_of_the_kinds_of_flows(
             whole, blocks={}, supplements={}, flows=None
         )
         assert found.flows.hot.tolist() == whole.flows.hot.tolist()
+        assert found.flows.rest.tolist() == whole.flows.rest.tolist() == list(range(seed % 3))
 
 
 @settings(max_examples=150, deadline=None)
