@@ -107,19 +107,26 @@ def record_of(
 ) -> TelemetryRecord:
     """What `header` says, with its blocks. Raises SchemaError."""
     try:
-        flows = header["flows"]
         return TelemetryRecord(
             header["venue_id"], header["match_id"], header["seq"], header["t_from_ns"],
             header["t_to_ns"], blocks, supplements,
-            FlowStates(
-                np.array(flows["subject"], np.int32), np.array(flows["score"], np.float32),
-                np.array(flows["hot"], np.bool_),
-                np.array(flows["rest"], np.int32) if "rest" in flows else NOBODY,
-            ),
-            header["marks"], header["final"],
+            _flows_of(header["flows"]), header["marks"], header["final"],
         )
-    except (LookupError, TypeError, ValueError) as error:
+    except (LookupError, TypeError, ValueError, OverflowError) as error:
         raise SchemaError("wrong_format", str(error)[:200]) from error
+
+
+def _flows_of(said: Mapping[str, Any]) -> FlowStates:
+    """Raises LookupError, TypeError, ValueError, OverflowError for what are no flow states."""
+    flows = FlowStates(
+        np.array(said["subject"], np.int32), np.array(said["score"], np.float32),
+        np.array(said["hot"], np.bool_),
+        np.array(said["rest"], np.int32) if "rest" in said else NOBODY,
+    )
+    count = flows.subject.shape
+    if not (len(count) == flows.rest.ndim == 1 and count == flows.score.shape == flows.hot.shape):
+        raise ValueError("flow states that do not fit together")
+    return flows
 
 
 def decode_record(payload: bytes, rows_of: dict[tuple[str, Kind], int]) -> TelemetryRecord:

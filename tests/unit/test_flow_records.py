@@ -1,5 +1,7 @@
 """The workers' reader of records says what the general one says, whatever the bytes are."""
 
+import json
+import struct
 from contextlib import suppress
 from dataclasses import replace
 
@@ -15,7 +17,13 @@ from models.telemetry.block import SampleBlock
 from models.telemetry.flow_records import RecordDecoder
 from models.telemetry.ipc import StreamReader
 from models.telemetry.kinds import FLOW_KINDS, KINDS, Kind
-from models.telemetry.record import FlowStates, TelemetryRecord, decode_record, encode_record
+from models.telemetry.record import (
+    FlowStates,
+    TelemetryRecord,
+    decode_header,
+    decode_record,
+    encode_record,
+)
 
 IDS = [f"device-{k}" for k in range(7)]
 ROWS = {(name, kind): row for kind in Kind for row, name in enumerate(IDS[:5])}
@@ -131,3 +139,21 @@ def test_every_kind_that_a_flow_reads_is_decoded() -> None:
     assert {
         Kind.GNSS, Kind.LPS, Kind.IMU, Kind.HEART, Kind.BOOT, Kind.BALL_POS, Kind.BALL_IMU,
     } == FLOW_KINDS
+
+
+@pytest.mark.parametrize("bad", [[2**40], [[1], [2]], "x", None, [1.0], {"a": 1}, 7])
+@pytest.mark.parametrize("key", ["subject", "score", "hot", "rest"])
+def test_flow_states_that_are_none_are_refused_by_both_decoders(key: str, bad: object) -> None:
+    payload = encode_record(record_of({Kind.LPS: 3}, 1), IDS)
+    header, offset = decode_header(payload)
+    header["flows"][key] = bad
+    head = json.dumps(header).encode()
+    damaged = payload[:4] + struct.pack("<I", len(head)) + head + payload[offset:]
+    if key == "rest" and bad == [1.0]:
+        # Of any length, and a whole number whichever way it is written.
+        assert RecordDecoder(ROWS).decode(damaged).flows.rest.tolist() == [1]
+        return
+    with pytest.raises(SchemaError):
+        RecordDecoder(ROWS).decode(damaged)
+    with pytest.raises(SchemaError):
+        decode_record(damaged, ROWS)
