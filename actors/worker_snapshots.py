@@ -48,7 +48,7 @@ class FlowSnapshot:
         try:
             head = json.loads(payload[8 : 8 + length])
             return FlowSnapshot(int(head["offset"]), bool(head["final"]), payload[8 + length :])
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise SchemaError("wrong_format", "header of a flow snapshot") from error
 
 

@@ -199,7 +199,7 @@ def selects(event_type: str, event_match: str, types: Collection[str], match_id:
 def event_entry(payload: bytes, offset: int, t_append_ns: int) -> dict[str, Any]:
     """The served form of a CloudEvents body. Raises ValueError, KeyError, TypeError."""
     event = from_cloudevent(payload)
-    source_ns = int(json.loads(payload).get("sourcens", "0"))
+    source_ns = int(str(json.loads(payload).get("sourcens", "0")))
     return {
         **event.canonical(), "cursor": offset + 1, "t_append_ns": t_append_ns,
         "source_ns": source_ns,

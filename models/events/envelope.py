@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Final
 
+from models.plain_fields import NUMBER, TEXT, check_plain, check_value
+
 EVENT_TYPE: Final = "application/cloudevents+json"
 """Content type of `to_cloudevent`."""
 
@@ -84,11 +86,23 @@ def to_cloudevent(event: Event, source_ns: int = 0) -> bytes:
 
 
 def from_cloudevent(payload: bytes) -> Event:
-    """The event in a CloudEvents body written by `to_cloudevent`. Raises ValueError, KeyError."""
+    """The event in a CloudEvents body written by `to_cloudevent`. Raises ValueError, KeyError,
+    TypeError."""
     return event_from(json.loads(payload)["data"])
 
 
 def event_from(data: Mapping[str, Any]) -> Event:
-    """The event of `Event.canonical`. Raises TypeError, KeyError."""
+    """The event of `Event.canonical`. Raises TypeError, ValueError, KeyError for what is none."""
+    if not isinstance(data, Mapping):
+        raise TypeError("an event is an object")
     plain = {name: value for name, value in data.items() if name != "event_id"}
-    return Event(**{**plain, "context": tuple(plain["context"])})
+    event = Event(**{**plain, "context": tuple(plain["context"])})
+    check_plain(event)
+    if not isinstance(event.metrics, dict):
+        raise TypeError("metrics are named")
+    for name, value in event.metrics.items():
+        check_value("metrics", name, TEXT)
+        check_value("metrics", value, NUMBER)
+    for one in event.context:
+        check_value("context", one, TEXT)
+    return event

@@ -117,7 +117,7 @@ def event_of(data: Mapping[str, Any]) -> Event:
     """The event of a canonical dictionary. Raises SchemaError."""
     try:
         return event_from(data)
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise SchemaError("wrong_format", f"event: {error}"[:200]) from error
 
 

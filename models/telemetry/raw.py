@@ -82,7 +82,7 @@ class RawDecoder:
                 bool(header["end"]), tuple(order_from(body) for body in header.get("orders", ())),
                 {str(label): int(count) for label, count in header.get("unread", {}).items()},
             )
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise SchemaError("wrong_format", str(error)[:200]) from error
 
 

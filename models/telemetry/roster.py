@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 
 from models.errors import ConfigError
+from models.plain_fields import check_plain
 from models.telemetry.kinds import POSITION_KINDS, Kind
 from models.telemetry.thresholds import check_roster
 
@@ -125,6 +126,8 @@ class Roster:
             raw["devices"] = tuple(Device(**{**d, "kind": Kind(d["kind"])}) for d in raw["devices"])
             raw["periods"] = tuple(Period(**p) for p in raw["periods"])
             roster = Roster(**raw)
+            for one in (roster, *roster.subjects, *roster.devices, *roster.periods):
+                check_plain(one)
             check_roster(roster)
             return roster
         except (AttributeError, KeyError, TypeError, ValueError) as error:
