@@ -56,7 +56,10 @@ def dump_venue(log: EventLog, venue_id: str) -> dict[str, dict[str, Any]]:
         _match(out, venue_id, newest_match)
     seen: set[str] = set()
     for stored in records_now(log, events_topic(venue_id)):
-        event = from_cloudevent(stored.record.payload)
+        try:
+            event = from_cloudevent(stored.record.payload)
+        except (KeyError, TypeError, ValueError):
+            continue  # counted by the read model when it was tailed
         if event.event_id not in seen:
             seen.add(event.event_id)
             _match(out, venue_id, event.match_id)["events"].append(event.canonical())

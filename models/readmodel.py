@@ -5,7 +5,6 @@ clock, only to say how old a value is). A record that cannot be read is counted 
 changes nothing. Memory is bounded by the number of subjects and devices, and by rings.
 """
 
-import json
 from collections import Counter, deque
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from typing import Any, Final
 import pyarrow as pa
 
 from models.errors import TouchlineError
+from models.readmodel_documents import read_action, read_predictions
 from models.readmodel_events import event_entry
 from models.readmodel_input import (
     ACTIONS,
@@ -64,7 +64,7 @@ class ReadModel:
         self.version += 1
         try:
             if kind == ACTIONS:
-                self.actions.append(json.loads(stored.record.payload))
+                self.actions.append(read_action(stored.record.payload))
                 return Applied("action", 1)
             venue = self._venue(venue_id)
             if venue is None:
@@ -83,7 +83,7 @@ class ReadModel:
             table = read_table(record.payload)
             return Applied("states", venue.take_states(table, stored.t_append_ns, version))
         if kind == INSIGHTS and record.content_type == PREDICTION_TYPE:
-            for prediction in _listed(json.loads(record.payload)):
+            for prediction in read_predictions(record.payload):
                 venue.take_prediction(prediction, version)
             return Applied("prediction", 1)
         if kind == HEALTH:
@@ -168,7 +168,3 @@ class ReadModel:
             return None, 0
         same = parts[2] == f"{self.incarnation:x}" and int(parts[1]) <= self.version
         return int(parts[0]), int(parts[1]) if same else 0
-
-
-def _listed(body: Any) -> list[dict[str, Any]]:
-    return body if isinstance(body, list) else [body]

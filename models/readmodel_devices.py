@@ -98,8 +98,8 @@ class DeviceBoard:
                 entry.faults = [*entry.faults, fault][-8:]
 
     def take_prediction(self, prediction: dict[str, Any]) -> None:
-        """Keep the newest failure prediction of a device. KeyError when it names none."""
-        device_id = str(prediction["device_id"])
+        """Keep the newest failure prediction of a device."""
+        device_id = prediction["device_id"]
         held = self.predictions.get(device_id)
         if len(self.predictions) < MAX_DEVICES or device_id in self.predictions:
             if held is None or prediction["t_ns"] >= held["t_ns"]:

@@ -15,7 +15,8 @@ from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
-from models.events.envelope import from_cloudevent
+from models.events.envelope import event_from
+from models.plain_fields import read_json
 
 _USUAL: Final = (
     b'{"metrics":{"duration_s":4.1,"length_m":19.8,"limit_effort_enter_mps2":3.0,'
@@ -198,8 +199,9 @@ def selects(event_type: str, event_match: str, types: Collection[str], match_id:
 
 def event_entry(payload: bytes, offset: int, t_append_ns: int) -> dict[str, Any]:
     """The served form of a CloudEvents body. Raises ValueError, KeyError, TypeError."""
-    event = from_cloudevent(payload)
-    source_ns = int(str(json.loads(payload).get("sourcens", "0")))
+    body = read_json(payload)
+    event = event_from(body["data"])
+    source_ns = int(str(body.get("sourcens", "0")))
     return {
         **event.canonical(), "cursor": offset + 1, "t_append_ns": t_append_ns,
         "source_ns": source_ns,

@@ -83,20 +83,17 @@ class VenueModel:
         return self.devices.take_health(table, t_append_ns, version)
 
     def take_prediction(self, prediction: dict[str, Any], version: int) -> None:
-        """A net's answer by its kind: event, fatigue or failure. Raises KeyError, ValueError."""
+        """A net's answer, of `models.readmodel_documents`."""
         kind = prediction["kind"]
-        prediction["t_ns"] = int(prediction["t_ns"])
         if kind == "failure":
             self.devices.take_prediction(prediction)
             self.devices_version = version
         elif kind == "fatigue":
             held = self.fatigue.get(prediction["subject_id"])
             if held is None or prediction["t_ns"] >= held["t_ns"]:
-                self.fatigue[str(prediction["subject_id"])] = prediction
-        elif kind == "event":
-            self.net_events.append(prediction)
+                self.fatigue[prediction["subject_id"]] = prediction
         else:
-            raise ValueError(f"unknown kind of prediction: {kind!r}")
+            self.net_events.append(prediction)
         self.predictions_version = version
 
     # -- what is served ---------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Final
 
-from models.plain_fields import NUMBER, TEXT, check_plain, check_value
+from models.plain_fields import NUMBER, TEXT, check_plain, check_value, read_json
 
 EVENT_TYPE: Final = "application/cloudevents+json"
 """Content type of `to_cloudevent`."""
@@ -88,7 +88,7 @@ def to_cloudevent(event: Event, source_ns: int = 0) -> bytes:
 def from_cloudevent(payload: bytes) -> Event:
     """The event in a CloudEvents body written by `to_cloudevent`. Raises ValueError, KeyError,
     TypeError."""
-    return event_from(json.loads(payload)["data"])
+    return event_from(read_json(payload)["data"])
 
 
 def event_from(data: Mapping[str, Any]) -> Event:

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 
 from models.errors import ConfigError
-from models.plain_fields import check_plain
+from models.plain_fields import check_plain, read_json
 from models.telemetry.kinds import POSITION_KINDS, Kind
 from models.telemetry.thresholds import check_roster
 
@@ -119,7 +119,7 @@ class Roster:
     def from_json(text: str | bytes) -> "Roster":
         """Raises ConfigError when the text is not a roster, or sets a threshold that cannot be."""
         try:
-            raw = json.loads(text)
+            raw = read_json(text)
             raw["subjects"] = tuple(
                 Subject(**{**s, "role": Role(s["role"])}) for s in raw["subjects"]
             )

@@ -16,6 +16,7 @@ from models.errors import ConfigError, SchemaError
 from models.events.envelope import EVENT_TYPE, Event, to_cloudevent
 from models.plain_fields import check_plain
 from models.readmodel import ReadModel
+from models.readmodel_input import PREDICTION_TYPE
 from models.telemetry.flow_records import RecordDecoder
 from models.telemetry.kinds import Kind
 from models.telemetry.orders import Order, OrderVerb, decode_order
@@ -122,7 +123,11 @@ def stored(payload: bytes, offset: int, content_type: str = "") -> Any:
 
 def ask_all(model: ReadModel) -> None:
     """What is served must be fit to be written as JSON in UTF-8."""
-    served = model.list_venues(T0), model.snapshot_since("v", "", T0)
+    served: list[Any] = [model.list_venues(T0), list(model.actions)]
+    for name in model.venues:
+        venue = model.venues[name]
+        served += [model.snapshot_since(name, "", T0), venue.predictions(), venue.devices.counts()]
+        served.append(venue.devices.served(T0))
     json.dumps(served, ensure_ascii=False, default=str).encode()
 
 
@@ -141,6 +146,38 @@ def test_an_event_is_refused_or_can_be_served_with_those_around_it() -> None:
             body = payload if n == 3 else to_cloudevent(replace(EVENT, seq=100 + n), 5)
             model.apply("events/v", stored(body, n, EVENT_TYPE))
         ask_all(model)
+
+
+@pytest.mark.parametrize("prediction", [
+    {"kind": "failure", "device_id": "lps0", "t_ns": T0, "scores": {"p_fail": 0.7, "stuck": 0.6}},
+    {"kind": "fatigue", "subject_id": "p0", "t_ns": T0, "scores": {"index": 0.2}},
+    {"kind": "event", "subject_id": "p0", "t_ns": T0, "event_id": "", "scores": {"sprint": 0.9}},
+])
+def test_a_prediction_is_refused_or_can_be_served(prediction: dict[str, Any]) -> None:
+    for payload in damaged([prediction, {**prediction, "t_ns": T0 + 1}]):
+        model = ReadModel()
+        model.apply("roster/v", stored(ROSTER.to_json().encode(), 0))
+        model.apply("insights/v", stored(payload, 0, PREDICTION_TYPE))
+        model.apply("insights/v", stored(as_bytes(prediction), 1, PREDICTION_TYPE))
+        ask_all(model)
+
+
+def test_an_action_is_refused_or_can_be_served() -> None:
+    action = {"action": "thin", "reason": "load", "t_ns": str(T0), "detail": {"venue": "v"}}
+    for payload in damaged(action):
+        model = ReadModel()
+        model.apply("actions", stored(payload, 0))
+        ask_all(model)
+
+
+@pytest.mark.parametrize(("topic", "content_type"), [
+    ("roster/v", ""), ("events/v", EVENT_TYPE), ("insights/v", PREDICTION_TYPE), ("actions", ""),
+])
+def test_nesting_without_end_is_refused(topic: str, content_type: str) -> None:
+    model = ReadModel()
+    for payload in (b"[" * 100_000, b'{"a":' * 100_000, b"[" * 500 + b"]" * 500):
+        assert model.apply(topic, stored(payload, 0, content_type)).what == "refused"
+    ask_all(model)
 
 
 @pytest.mark.parametrize("made", [
