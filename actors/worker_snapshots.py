@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from models.errors import SchemaError
+from models.plain_fields import read_json
 
 MAGIC: Final = b"TLFS"
 _LENGTH: Final = struct.Struct("<I")
@@ -46,7 +47,7 @@ class FlowSnapshot:
             raise SchemaError("wrong_format", "not a flow snapshot")
         (length,) = _LENGTH.unpack_from(payload, 4)
         try:
-            head = json.loads(payload[8 : 8 + length])
+            head = read_json(payload[8 : 8 + length])
             return FlowSnapshot(int(head["offset"]), bool(head["final"]), payload[8 + length :])
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise SchemaError("wrong_format", "header of a flow snapshot") from error

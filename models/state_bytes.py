@@ -15,6 +15,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from models.errors import SchemaError
+from models.plain_fields import read_json
 
 MAGIC: Final = b"TLES"
 VERSION: Final = 2
@@ -62,7 +63,7 @@ def unpack_state(payload: bytes) -> tuple[dict[str, Any], dict[str, NDArray[Any]
         raise SchemaError("wrong_format", "not a snapshot")
     (length,) = struct.unpack_from("<I", payload, 4)
     try:
-        head = json.loads(payload[8 : 8 + length])
+        head = read_json(payload[8 : 8 + length])
         if head["version"] != VERSION:
             raise SchemaError("unknown_version", str(head["version"])[:20])
         size = int(head["bytes"])
@@ -76,7 +77,9 @@ def unpack_state(payload: bytes) -> tuple[dict[str, Any], dict[str, NDArray[Any]
             arrays[name] = column.reshape(shape).copy()
             offset += column.nbytes
         return head["scalars"], arrays
-    except (KeyError, TypeError, ValueError, OSError, pa.ArrowException) as error:
+    except (
+        KeyError, TypeError, ValueError, OverflowError, OSError, pa.ArrowException
+    ) as error:
         raise SchemaError("wrong_format", str(error)[:200]) from error
 
 

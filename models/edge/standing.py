@@ -81,11 +81,11 @@ def keep_whole(
     """Mark in `whole` (K, S) the ticks in which a subject was ordered to keep its full rate."""
     if state.thin[TOUCHED] & _WHOLE:
         begins = tick_begin_ns + tick_ns * np.arange(len(whole))
-        whole[begins[:, None] < state.whole_until.max(axis=1)[None, :]] = 1
+        whole[kept_whole(state, begins[:, None])] = 1
 
 
-def kept_whole(state: OrderState, t_ns: int) -> NDArray[np.bool_]:
-    """(S,) whether a subject is ordered to keep its full rate at `t_ns`."""
+def kept_whole(state: OrderState, t_ns: NDArray[np.int64] | int) -> NDArray[np.bool_]:
+    """(S,), or (K, S) for t_ns (K, 1): whether a subject is ordered to keep its full rate then."""
     found: NDArray[np.bool_] = state.whole_until.max(axis=1) > t_ns
     return found
 

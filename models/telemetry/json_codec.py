@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from models.plain_fields import read_json
 from models.telemetry.assemble import Frame, assemble
 from models.telemetry.bounds import MAX_PACKET_SAMPLES
 from models.telemetry.decoded import (
@@ -77,8 +78,8 @@ def decode_json(payload: bytes, roster: Roster | DeviceIndex, t_ingest_ns: int) 
     if len(payload) > MAX_PAYLOAD_BYTES:
         return refused_whole(Reason.OVERSIZE, f"{len(payload)} bytes", payload)
     try:
-        found = json.loads(payload)
-    except (ValueError, RecursionError) as error:
+        found = read_json(payload)
+    except ValueError as error:
         return refused_whole(Reason.WRONG_FORMAT, f"not JSON: {error}", payload)
     if isinstance(found, dict) and "packets" in found:
         found = found["packets"]

@@ -16,6 +16,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from models.errors import SchemaError
+from models.plain_fields import read_json
 
 VERSION: Final = 1
 MAX_LEVEL: Final = 3
@@ -101,8 +102,8 @@ def decode_order(payload: bytes) -> Order:
     if len(payload) > MAX_BYTES:
         raise SchemaError("oversize", f"{len(payload)} bytes")
     try:
-        body = json.loads(payload)
-    except (ValueError, RecursionError) as error:
+        body = read_json(payload)
+    except ValueError as error:
         raise SchemaError("wrong_format", "an order is JSON") from error
     version = body.get("schema_v") if isinstance(body, dict) else None
     if type(version) is not int or not 1 <= version <= VERSION:

@@ -12,6 +12,7 @@ from typing import Any, Final
 import pyarrow as pa
 
 from models.errors import SchemaError
+from models.plain_fields import read_json
 from models.telemetry.arrow import SCHEMA_VERSION, first_block, to_arrow
 from models.telemetry.block import SampleBlock
 from models.telemetry.ipc import StreamReader
@@ -65,8 +66,8 @@ def unpack_header(magic: bytes, payload: bytes) -> tuple[dict[str, Any], int]:
     if start + length > len(payload):
         raise SchemaError("truncated", f"header of {length} bytes in {len(payload)}")
     try:
-        header = json.loads(str(payload[start : start + length], "utf-8"))
-    except (ValueError, RecursionError) as error:
+        header = read_json(str(payload[start : start + length], "utf-8"))
+    except ValueError as error:
         raise SchemaError("wrong_format", "header is not JSON") from error
     version = header.get("schema_v") if isinstance(header, dict) else None
     if not isinstance(version, int) or version > SCHEMA_VERSION:

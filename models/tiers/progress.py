@@ -18,6 +18,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from models.errors import SchemaError
+from models.plain_fields import read_json
 
 MAGIC: Final = b"TLRP"
 MAX_KEYS: Final = 1 << 20
@@ -92,7 +93,7 @@ class Progress:
             raise SchemaError("wrong_format", "not the state of a roll")
         (length,) = struct.unpack_from("<I", payload, 4)
         try:
-            head: dict[str, Any] = json.loads(payload[8 : 8 + length])
+            head: dict[str, Any] = read_json(payload[8 : 8 + length])
             if head["version"] != 1:
                 raise SchemaError("unknown_version", str(head["version"])[:20])
             keys = np.frombuffer(payload, np.dtype("<u8"), head["keys"], 8 + length)
@@ -102,5 +103,5 @@ class Progress:
                 int(head["floor_ns"]), payload[8 + length + keys.nbytes :],
                 dict.fromkeys(keys.tolist()),
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise SchemaError("wrong_format", f"state of a roll: {error}"[:200]) from error

@@ -9,6 +9,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from actors.worker_snapshots import FlowSnapshot
@@ -17,12 +18,14 @@ from models.events.envelope import EVENT_TYPE, Event, to_cloudevent
 from models.plain_fields import check_plain
 from models.readmodel import ReadModel
 from models.readmodel_input import PREDICTION_TYPE
+from models.state_bytes import pack_state, unpack_state
 from models.telemetry.flow_records import RecordDecoder
 from models.telemetry.kinds import Kind
 from models.telemetry.orders import Order, OrderVerb, decode_order
 from models.telemetry.raw import RawBatch, decode_raw, encode_raw
 from models.telemetry.record import decode_record, encode_record
 from models.telemetry.roster import Device, Roster, Subject
+from models.tiers.progress import Progress
 from tests.unit.flow_world import roster_of
 from tests.unit.test_flow_records import IDS, ROWS, record_of
 
@@ -38,6 +41,8 @@ RAW = encode_raw(
     RawBatch("s", 4, T0, record_of({Kind.LPS: 3}, 1).blocks, {"empty": 2}, orders=(ORDER,)), IDS
 )
 SNAPSHOT = FlowSnapshot(7, False, b"state").encode()
+STATE = pack_state({"a": 1}, {"x": np.arange(6.0).reshape(2, 3)})
+ROLL = Progress({"a": (5, 1)}, {"a", "b"}, False, 7, 3, b"kernel", {9: None}).encode()
 EVENT = Event(
     "sprint", ROSTER.venue_id, ROSTER.match_id, "flow/p0", 3, T0, T0 + 1, "p0", "home", x_m=1.0,
     context=("a:b",), metrics={"speed_mps": 8.0},
@@ -93,8 +98,8 @@ def with_head(payload: bytes) -> tuple[Any, Callable[[bytes], bytes]]:
     (RECORD, lambda data: decode_record(data, ROWS)),
     (RECORD, RecordDecoder(ROWS).decode),
     (RAW, lambda data: decode_raw(data, ROWS)),
-    (SNAPSHOT, FlowSnapshot.decode),
-], ids=["record", "record of flows", "raw", "flow snapshot"])
+    (SNAPSHOT, FlowSnapshot.decode), (STATE, unpack_state), (ROLL, Progress.decode),
+], ids=["record", "record of flows", "raw", "flow snapshot", "kernel state", "state of a roll"])
 @pytest.mark.filterwarnings("ignore:overflow encountered in cast")
 def test_containers_are_read_or_refused(payload: bytes, decode: Callable[[bytes], Any]) -> None:
     header, container = with_head(payload)
@@ -106,6 +111,8 @@ def test_containers_are_read_or_refused(payload: bytes, decode: Callable[[bytes]
         except SchemaError:
             refused += 1
     assert refused > 30
+    with pytest.raises(SchemaError):
+        decode(container(b"[" * 100_000))
 
 
 def test_orders_are_read_or_refused() -> None:
