@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from cluster.tier_keys import decrypt_columns, encrypt_columns
@@ -143,7 +144,26 @@ def _bytes(storage: TierStorage, key: str) -> bytes:
 
 
 def _together(tables: list[pa.Table]) -> pa.Table:
-    return pa.concat_tables(tables).unify_dictionaries().combine_chunks()
+    """The rows of all `tables`; no dictionary names a value twice.
+
+    Arrow's Parquet writer sizes a dictionary page by all its entries and fills in the distinct
+    ones: the rest, and so the file, would be whatever the process had in its memory there. The
+    column would also be written as plain text.
+    """
+    table = pa.concat_tables(tables).unify_dictionaries().combine_chunks()
+    for at, column in enumerate(table.schema):
+        if pa.types.is_dictionary(column.type):
+            chunks = [_distinct(chunk) for chunk in table.column(at).chunks]
+            table = table.set_column(at, column, pa.chunked_array(chunks, column.type))
+    return table
+
+
+def _distinct(names: pa.DictionaryArray) -> pa.DictionaryArray:
+    values = names.dictionary.unique()
+    if len(values) == len(names.dictionary):
+        return names
+    at = pc.index_in(names.dictionary, values).take(names.indices)
+    return pa.DictionaryArray.from_arrays(at.cast(names.type.index_type), values)
 
 
 def _encodings(schema: pa.Schema) -> dict[str, Any]:

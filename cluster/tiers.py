@@ -95,13 +95,16 @@ def put_data(
 ) -> DataFile:
     """Write a data file of roll `number` and read it back; writing it again changes nothing.
 
-    Raises StorageError, ConfigError when the storage gives back something else.
+    Raises StorageError, ConfigError when the storage gives back something else. A file that is
+    gone is no error yet: a roll that was quicker with this number may have swept it, which
+    `publish` tells from a storage that loses what it was given.
     """
     sha256 = hashlib.sha256(data).hexdigest()
     key = f"{folder}/{number:08d}-{sha256[:32]}.parquet"
     storage.put_atomic(key, data)
     # Once, here, where the bytes are at hand: whoever publishes only looks at names and sizes.
-    if hashlib.sha256(storage.get(key) or b"").hexdigest() != sha256:
+    back = storage.get(key)
+    if back is not None and hashlib.sha256(back).hexdigest() != sha256:
         raise ConfigError(f"{key}: the storage does not give back what was put")
     return DataFile(key, kind, rows, len(data), sha256)
 

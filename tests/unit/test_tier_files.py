@@ -50,6 +50,25 @@ def test_the_time_span_of_a_file_is_read_from_its_footer_over_all_groups(tmp_pat
         time_span(storage, "data/none.parquet", "t_ns")
 
 
+def test_a_name_that_a_dictionary_holds_twice_is_written_once(tmp_path: Path) -> None:
+    """Arrow leaves the rest of such a dictionary's page as it was in memory."""
+    storage = LocalStorage(tmp_path / "tier")
+    names = pa.DictionaryArray.from_arrays(
+        pa.array([0, 1, None, 3, 2] * 50, pa.int32()), pa.array(["b", "a", "b", "never", "a"])
+    )
+    writer = TierWriter(storage, ROOT, 0, str(tmp_path / "keys"), group_rows=300)
+    for _ in range(3):
+        writer.add("imu", pa.table({"t_ns": np.arange(250), "subject_id": names}))
+    (entry,) = writer.finish()
+    found = pq.ParquetFile(io.BytesIO(storage.get(entry.key) or b"")).metadata
+    for group in range(found.num_row_groups):
+        column = found.row_group(group).column(1)
+        assert "RLE_DICTIONARY" in column.encodings
+        assert column.total_uncompressed_size < 400
+    back = read_file(storage, entry.key, str(tmp_path / "keys")).column("subject_id").to_pylist()
+    assert back == ["b", "a", None, "never", "b"] * 150
+
+
 def test_another_schema_begins_another_file(tmp_path: Path) -> None:
     storage = LocalStorage(tmp_path / "tier")
     writer = TierWriter(storage, ROOT, 0, str(tmp_path / "keys"))

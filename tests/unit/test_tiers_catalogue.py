@@ -1,5 +1,6 @@
 """A tier's content is what manifests name: all of a roll, or nothing of it."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -24,14 +25,15 @@ ROOT = "data/sport=football/venue=v/match=m"
 
 
 class MemoryStorage:
-    """A storage that is a dictionary; `corrupt` makes it lie about what was put."""
+    """A storage that is a dictionary; `corrupt` makes it lie about what was put, `lossy` forget."""
 
     def __init__(self) -> None:
         self.held: dict[str, bytes] = {}
-        self.corrupt = False
+        self.corrupt = self.lossy = False
 
     def put_atomic(self, name: str, data: bytes) -> None:
-        self.held[name] = data[:-1] if self.corrupt else data
+        if not self.lossy:
+            self.held[name] = data[:-1] if self.corrupt else data
 
     def put_if_absent(self, name: str, data: bytes) -> bool:
         return self.held.setdefault(name, data) is data
@@ -102,6 +104,42 @@ def test_what_a_slower_roll_wrote_after_the_winner_had_swept_is_swept_too(
     assert not publish(storage, replace(second, files=(*second.files, late)))
     sweep_due(storage)
     assert storage.list("data") == [entry.key for entry in first.files]
+
+
+class SweptBeneath(MemoryStorage):
+    """A storage in which another roll publishes and sweeps as soon as a data file is put."""
+
+    def __init__(self, other: Callable[[], None]) -> None:
+        super().__init__()
+        self.other = other
+
+    def put_atomic(self, name: str, data: bytes) -> None:
+        super().put_atomic(name, data)
+        if name.startswith("data/"):
+            other, self.other = self.other, lambda: None
+            other()
+
+
+def test_a_roll_whose_file_is_swept_before_it_is_read_back_is_refused_and_no_error() -> None:
+    def other() -> None:
+        assert publish(storage, roll(storage, 0, b"one"))
+        assert sweep_due(storage) == 1
+
+    storage = SweptBeneath(other)
+    slower = roll(storage, 0, b"two")
+    assert not publish(storage, slower)
+    sweep_due(storage)
+    assert damaged_files(storage) == []
+    assert len(storage.list("data")) == 1
+    assert totals(storage) == {"bytes": 3, "rows": 10}
+
+
+def test_a_storage_that_loses_what_is_put_publishes_nothing(storage: MemoryStorage) -> None:
+    storage.lossy = True
+    manifest = roll(storage, 0, b"one")
+    with pytest.raises(ConfigError, match="missing"):
+        publish(storage, manifest)
+    assert not all_manifests(storage)
 
 
 def test_a_roll_that_ran_twice_counts_once(storage: MemoryStorage) -> None:
