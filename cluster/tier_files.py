@@ -163,7 +163,10 @@ def _distinct(names: pa.DictionaryArray) -> pa.DictionaryArray:
     if len(values) == len(names.dictionary):
         return names
     at = pc.index_in(names.dictionary, values).take(names.indices)
-    return pa.DictionaryArray.from_arrays(at.cast(names.type.index_type), values)
+    kind = names.type
+    return pa.DictionaryArray.from_arrays(
+        at.cast(kind.index_type), values, ordered=kind.ordered
+    )
 
 
 def _encodings(schema: pa.Schema) -> dict[str, Any]:

@@ -150,9 +150,8 @@ def publish(storage: TierStorage, manifest: Manifest) -> bool:
 
     Raises ConfigError when a file that it names is missing or of another size, StorageError.
     """
-    # First, so that what we have written is swept even when another roll turns out to be quicker:
-    # its sweep may have passed before our last file was there.
-    storage.put_atomic(f"{_due(manifest.venue_id, manifest.match_id)}/{manifest.number:08d}", b"-")
+    # First: another roll may turn out to be quicker.
+    leave_to_sweep(storage, manifest.venue_id, manifest.match_id, manifest.number)
     there = storage.sizes(manifest.root) if manifest.files else {}
     for entry in manifest.files:
         if there.get(entry.key) != entry.size_bytes:
@@ -161,6 +160,12 @@ def publish(storage: TierStorage, manifest: Manifest) -> bool:
                 return False
             raise ConfigError(f"{entry.key}: missing or damaged; nothing is published")
     return storage.put_if_absent(manifest.key, manifest.to_bytes())
+
+
+def leave_to_sweep(storage: TierStorage, venue_id: str, match_id: str, number: int) -> None:
+    """See that what a roll has written under `number` is swept if it does not become content: the
+    sweep of a quicker roll may have passed before our last file was there. Raises StorageError."""
+    storage.put_atomic(f"{_due(venue_id, match_id)}/{number:08d}", b"-")
 
 
 def sweep_due(storage: TierStorage) -> int:

@@ -24,12 +24,12 @@ from cluster.eventlog.port import EventLog, StoredRecord
 from cluster.eventlog.scan import records_of
 from cluster.settings import Settings
 from cluster.tier_files import GROUP_ROWS, TierWriter
-from cluster.tiers import Manifest, TierStorage, last_manifest, put_state
+from cluster.tiers import Manifest, TierStorage, last_manifest, leave_to_sweep, put_state
 from jobs.roll_log import Span, offset_at
 from models.edge.config import EdgeConfig
 from models.edge.effects import decode_health
 from models.edge.kernel import EdgeKernel
-from models.errors import ConfigError, SchemaError
+from models.errors import ConfigError, LogError, SchemaError
 from models.flows.states import decode_states, match_of_states
 from models.flows.subjects import DeviceMap
 from models.readmodel_input import PREDICTION_TYPE, STATES_TYPE
@@ -94,24 +94,28 @@ def roll_match(ports: WarmPorts, span: Span) -> Manifest | None:
     None when there is nothing to publish. Nothing is content until the manifest is published.
     Raises LogError, StorageError, ConfigError.
     """
-    last = last_manifest(ports.storage, span.roster.venue_id, span.match_id)
-    progress = _progress(ports.storage, last)
-    if progress is None:
-        # Another roll has published and swept the state away meanwhile: it has done our work.
-        return None
-    return _Roll(ports, span, last, progress).run()
+    venue_id, match_id = span.roster.venue_id, span.match_id
+    last = last_manifest(ports.storage, venue_id, match_id)
+    number = last.number + 1 if last is not None else 0
+    try:
+        return _Roll(ports, span, last, _progress(ports.storage, last)).run()
+    except (ConfigError, LogError):
+        # Another roll may have published meanwhile, swept our state and files away and trimmed
+        # what we were about to read: it has done our work.
+        newest = last_manifest(ports.storage, venue_id, match_id)
+        if newest is None or newest.number < number:
+            raise
+    leave_to_sweep(ports.storage, venue_id, match_id, number)
+    return None
 
 
-def _progress(storage: TierStorage, last: Manifest | None) -> Progress | None:
+def _progress(storage: TierStorage, last: Manifest | None) -> Progress:
     if last is None:
         return Progress()
     state = storage.get(last.state_key)
-    if state is not None:
-        return Progress.decode(state)
-    newest = last_manifest(storage, last.venue_id, last.match_id)
-    if newest is None or newest.number == last.number:
+    if state is None:
         raise ConfigError(f"{last.state_key}: the state of the last roll is gone")
-    return None
+    return Progress.decode(state)
 
 
 class _Roll:

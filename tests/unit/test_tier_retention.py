@@ -1,6 +1,8 @@
 """The hot log forgets what is old, rolled and needed by nobody; nothing else."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -9,9 +11,11 @@ from actors.worker_shell import snapshot_store
 from actors.worker_snapshots import FlowSnapshot, flow_key
 from cluster import names
 from cluster.eventlog.sqlite import SqliteLog
-from cluster.tiers import open_tier
+from cluster.tiers import chain, open_tier, sweep_due
 from jobs.retention import trim_hot
-from jobs.roll import roll, spread_here
+from jobs.roll import RollError, roll, spread_here
+from jobs.roll_log import matches_in
+from jobs.roll_warm import WarmPorts, roll_match
 from models.telemetry.orders import Order, OrderVerb
 from tests.unit import tier_world as world
 
@@ -147,3 +151,53 @@ def test_trimmed_between_rolls_the_tier_is_the_same_row_for_row(
     match.play().work()
     roll(tree, spread=spread_here)
     world.same(world.content(tree), world.content(world.settings(whole)))
+
+
+class Interrupted:
+    """A log; `meanwhile` is called once, when the first record of a roll's raw topic is read."""
+
+    def __init__(self, log: SqliteLog, meanwhile: Callable[[], object]) -> None:
+        self._log, self._meanwhile = log, [meanwhile]
+
+    def read(self, topic: str, *args: Any, **options: Any) -> Any:
+        if topic == RAW and self._meanwhile:
+            self._meanwhile.pop()()
+        return self._log.read(topic, *args, **options)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._log, name)
+
+
+def test_a_roll_whose_records_a_quicker_one_has_rolled_and_trimmed_adds_nothing_and_is_no_error(
+    tmp_path: Path,
+) -> None:
+    log, tree = old_log(tmp_path), world.settings(tmp_path)
+    match = world.Match(log, seconds=6)
+    match.play(2, end=False).work()
+    roll(tree, spread=spread_here)
+    match.play().work()
+    log.commit(RAW, "edge", log.describe(RAW).end)
+    storage, (span,) = open_tier(tree.tiers.warm_url, tree), matches_in(log, world.VENUE)
+
+    def quicker() -> None:
+        roll(tree, spread=spread_here)
+        # What the slower roll has yet to read is gone.
+        assert log.describe(RAW).begin > chain(storage, world.VENUE, "m1")[0].cursors[RAW]
+
+    slower = Interrupted(log, quicker)
+    assert roll_match(WarmPorts.of(tree, slower, storage), span) is None
+    sweep_due(storage)
+    named = {entry.key for one in chain(storage, world.VENUE, "m1") for entry in one.files}
+    assert set(storage.list("data")) == named
+    assert [one.number for one in chain(storage, world.VENUE, "m1")] == [0, 1]
+
+
+def test_records_that_were_trimmed_though_nobody_rolled_them_are_an_error(tmp_path: Path) -> None:
+    log, tree = old_log(tmp_path), world.settings(tmp_path)
+    match = world.Match(log, seconds=6)
+    match.play(2, end=False).work()
+    roll(tree, spread=spread_here)
+    match.play().work()
+    log.trim(RAW, log.describe(RAW).end)
+    with pytest.raises(RollError, match="trimmed before they were rolled"):
+        roll(tree, spread=spread_here)
