@@ -28,13 +28,8 @@ TUNED: Final = {
     # A dead HTTP proxy is replaced within 3 s, not 30.
     "RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "0.5",
     "RAY_SERVE_PROXY_HEALTH_CHECK_TIMEOUT_S": "1",
-    # Heaps ask the kernel for pages of 2 MB: twenty stadiums by turns on two cores, each with its
-    # tables of pages to look up anew, take 4 % less CPU. From glibc 2.35 on; older ones pass it
-    # over, and so does a kernel whose transparent huge pages are off.
-    "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
 }
-"""What Ray and its processes are told wherever it is started: here, and on every node of the
-cluster files."""
+"""What Ray is told wherever it is started: here, and on every node of the cluster files."""
 TUNED_NODES: Final = {
     # A dead node is noticed within 4 s, not 14.
     "RAY_health_check_period_ms": "500",

@@ -51,36 +51,17 @@ def ask_worker() -> dict[str, float]:
     return found
 
 
-def _huge() -> bool:
-    """Whether the heap of this process has asked the kernel for large pages."""
-    found, ours = set[str](), False
-    for line in Path("/proc/self/smaps").read_text().splitlines():
-        if "-" in line.split(" ", 1)[0]:
-            ours = line.endswith("[heap]")
-        elif ours and line.startswith("VmFlags:"):
-            found |= {*line.split()[1:]}
-    return "hg" in found
-
-
-def ask_heap() -> bool:
-    """Whether a process of the cluster has asked for large pages."""
-    import ray
-
-    return bool(ray.get(ray.remote(_huge).options(num_cpus=0).remote(), timeout=LIMIT_S))
-
-
 def ask() -> dict[str, Any]:
-    """`worker`: values; `infeasible`: the error's name; `huge`: whether heaps ask for large pages;
-    `environ`: of Ray's daemons below us."""
+    """`worker`: values; `infeasible`: the error's name; `environ`: of Ray's daemons below us."""
     daemons = [
         one for one in psutil.Process().children(recursive=True) if one.name() in PROCESSES
     ]
     return {
-        "worker": ask_worker(), "infeasible": _infeasible(), "huge": ask_heap(),
+        "worker": ask_worker(), "infeasible": _infeasible(),
         "environ": {
             f"{one.name()}-{one.pid}": {
-                name: value for name, value in one.environ().items()
-                if name.startswith(("RAY_", "GLIBC_")) and "TOKEN" not in name
+                name: value for name, value in one.environ().items() if name.startswith("RAY_")
+                and "TOKEN" not in name
             } for one in daemons
         },
     }

@@ -44,13 +44,13 @@ def test_every_node_starts_with_a_token_and_a_private_dashboard(path: Path) -> N
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: p.name)
-def test_every_node_starts_with_the_tuned_settings(path: Path) -> None:
+def test_every_node_starts_with_the_tuned_health_checks(path: Path) -> None:
     config = load(path)
     starts = [
         command for role in ("head", "worker")
         for command in config[f"{role}_start_ray_commands"] if "ray start" in command
     ]
-    told = [dict(re.findall(r"([A-Z]+_\w+)=([^\s;]+)", command)) for command in starts]
+    told = [dict(re.findall(r"(RAY_\w+)=([^\s;]+)", command)) for command in starts]
     assert [(TUNED | TUNED_NODES).items() - one.items() for one in told] == [set(), set()]
 
 
