@@ -151,7 +151,7 @@ def publish(storage: TierStorage, manifest: Manifest) -> bool:
     Raises ConfigError when a file that it names is missing or of another size, StorageError.
     """
     # First: another roll may turn out to be quicker.
-    leave_to_sweep(storage, manifest.venue_id, manifest.match_id, manifest.number)
+    leave_to_sweep(storage, manifest)
     there = storage.sizes(manifest.root) if manifest.files else {}
     for entry in manifest.files:
         if there.get(entry.key) != entry.size_bytes:
@@ -162,10 +162,10 @@ def publish(storage: TierStorage, manifest: Manifest) -> bool:
     return storage.put_if_absent(manifest.key, manifest.to_bytes())
 
 
-def leave_to_sweep(storage: TierStorage, venue_id: str, match_id: str, number: int) -> None:
-    """See that what a roll has written under `number` is swept if it does not become content: the
-    sweep of a quicker roll may have passed before our last file was there. Raises StorageError."""
-    storage.put_atomic(f"{_due(venue_id, match_id)}/{number:08d}", b"-")
+def leave_to_sweep(storage: TierStorage, manifest: Manifest) -> None:
+    """See that what rolls up to this one's number have written and nothing names is swept: the
+    sweep of a quicker roll may have passed before the last file was there. Raises StorageError."""
+    storage.put_atomic(f"{_due(manifest.venue_id, manifest.match_id)}/{manifest.number:08d}", b"-")
 
 
 def sweep_due(storage: TierStorage) -> int:

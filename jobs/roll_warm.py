@@ -32,6 +32,7 @@ from models.edge.kernel import EdgeKernel
 from models.errors import ConfigError, LogError, SchemaError
 from models.flows.states import decode_states, match_of_states
 from models.flows.subjects import DeviceMap
+from models.plain_fields import read_json
 from models.readmodel_input import PREDICTION_TYPE, STATES_TYPE
 from models.telemetry.block import SampleBlock, concat_blocks
 from models.telemetry.devices import index_of
@@ -96,16 +97,15 @@ def roll_match(ports: WarmPorts, span: Span) -> Manifest | None:
     """
     venue_id, match_id = span.roster.venue_id, span.match_id
     last = last_manifest(ports.storage, venue_id, match_id)
-    number = last.number + 1 if last is not None else 0
     try:
         return _Roll(ports, span, last, _progress(ports.storage, last)).run()
     except (ConfigError, LogError):
-        # Another roll may have published meanwhile, swept our state and files away and trimmed
-        # what we were about to read: it has done our work.
         newest = last_manifest(ports.storage, venue_id, match_id)
-        if newest is None or newest.number < number:
+        if newest is None or newest == last:
             raise
-    leave_to_sweep(ports.storage, venue_id, match_id, number)
+    # Another roll has published meanwhile, swept our state and files away, or trimmed what we were
+    # about to read: it has done our work.
+    leave_to_sweep(ports.storage, newest)
     return None
 
 
@@ -252,8 +252,8 @@ class _Roll:
         self._cursors[topic] = max(begin, end)
 
     def _event(self, stored: StoredRecord) -> None:
-        data = _json(stored.record.payload).get("data", {})
-        if data.get("match_id") != self._match_id:
+        data = _json(stored.record.payload).get("data")
+        if not isinstance(data, dict) or data.get("match_id") != self._match_id:
             return
         table = warm.event_table(data)
         if self._progress.is_new(f"event {data['event_id']}"):
@@ -269,7 +269,7 @@ class _Roll:
                 self._writer.add(warm.state_kind(table), self._progress.new_states(table))
         elif stored.record.content_type == PREDICTION_TYPE:
             body = _json(stored.record.payload)
-            if not self._is_ours(str(body.get("match_id", "")), int(body["t_ns"]), stored):
+            if not self._is_ours(str(body.get("match_id", "")), _time_of(body), stored):
                 return
             table = warm.prediction_table(body)
             parts = ("kind", "subject_id", "device_id", "device_kind", "t_ns", "event_id")
@@ -307,7 +307,14 @@ class _Roll:
 
 def _json(payload: bytes) -> dict[str, Any]:
     try:
-        body = json.loads(payload)
+        body = read_json(payload)
     except ValueError as error:
         raise SchemaError("wrong_format", str(error)[:200]) from error
     return body if isinstance(body, dict) else {}
+
+
+def _time_of(prediction: dict[str, Any]) -> int:
+    try:
+        return int(prediction["t_ns"])
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise SchemaError("wrong_format", f"time of a prediction: {error}"[:200]) from error

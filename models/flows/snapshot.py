@@ -15,6 +15,7 @@ from models.errors import SchemaError
 from models.flows import layout as L  # noqa: N812
 from models.flows.config import ALGO_VERSION
 from models.flows.tables import Twins
+from models.plain_fields import read_json
 from models.signal.kalman import KALMAN_WIDTH
 from models.telemetry.roster import Roster
 
@@ -110,10 +111,10 @@ def load(twins: Twins, roster: Roster, payload: bytes) -> list[int]:
         raise SchemaError("wrong_format", "not a snapshot of flows")
     (length,) = struct.unpack_from("<I", payload, 4)
     try:
-        header = json.loads(payload[8 : 8 + length])
+        header = read_json(payload[8 : 8 + length])
         names, size = list(header["subjects"]), int(header["bytes"])
         made = (header["algo"], header["roster"])
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
         raise SchemaError("wrong_format", "header of the snapshot") from error
     if made != (ALGO_VERSION, roster_check(roster)):
         raise SchemaError("unknown_version", f"snapshot of {made}")

@@ -87,7 +87,7 @@ def event_table(data: Mapping[str, Any]) -> pa.Table:
         flat["metrics"] = json.dumps(data["metrics"], sort_keys=True)
         flat["context"] = ",".join(data["context"])
         return pa.Table.from_pylist([flat], schema=EVENT_SCHEMA)
-    except (KeyError, TypeError, ValueError, pa.ArrowException) as error:
+    except (KeyError, TypeError, ValueError, OverflowError, pa.ArrowException) as error:
         raise SchemaError("wrong_format", f"event: {error}"[:200]) from error
 
 
@@ -109,7 +109,7 @@ def prediction_table(body: Mapping[str, Any]) -> pa.Table:
             "scores": None if private else scores, "health_scores": scores if private else None,
         }
         return pa.Table.from_pylist([row], schema=PREDICTION_SCHEMA)
-    except (KeyError, TypeError, ValueError, pa.ArrowException) as error:
+    except (KeyError, TypeError, ValueError, OverflowError, pa.ArrowException) as error:
         raise SchemaError("wrong_format", f"prediction: {error}"[:200]) from error
 
 

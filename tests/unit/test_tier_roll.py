@@ -1,20 +1,28 @@
 """A roll loses and doubles nothing: cut, repeated, killed at any step, or run twice at once."""
 
+import json
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 import cluster.tiers
 import jobs.roll as job
+from cluster import names
+from cluster.eventlog.port import Record
 from cluster.settings import Settings
 from cluster.storage import StorageError, open_storage
 from cluster.tiers import all_manifests, damaged_files, open_tier, totals
 from jobs.loads import loads_of
 from jobs.roll import roll, spread_here, warm_work
+from models.events.envelope import EVENT_TYPE
+from models.readmodel_input import PREDICTION_TYPE
 from tests.unit import tier_world as world
+from tests.unit.test_hostile_documents import damaged
 
 SECONDS = 6
 SAMPLES = (
@@ -228,3 +236,30 @@ def test_a_roll_that_another_overtook_begins_from_the_others_end(
     match.play().work()
     roll(tree, spread=spread_here)
     check_whole(tree, reference)
+
+
+def test_documents_that_are_none_are_passed_over_and_all_else_is_rolled(
+    tmp_path: Path, reference: tuple[dict[str, Any], dict[str, Any]]
+) -> None:
+    log, tree = world.open_sqlite(tmp_path), world.settings(tmp_path)
+    match = world.Match(log, seconds=SECONDS).play().work()
+    events, insights = names.events_topic(world.VENUE), names.insights_topic(world.VENUE)
+    body = json.loads(log.read(events, 0, 1)[0].record.payload)
+    window = SimpleNamespace(t_ns=match.start_ns, event_id="", data=np.zeros(8))
+    prediction = json.loads(world.prediction("fatigue", "p", window))
+    hostile = [b"[" * 100_000, b"no JSON"]
+    for topic, document, content_type in (
+        (events, body, EVENT_TYPE), (insights, {"match_id": "m1", **prediction}, PREDICTION_TYPE)
+    ):
+        records = [
+            Record("stranger", n, match.start_ns, payload, content_type)
+            for n, payload in enumerate([*damaged(document), *hostile])
+        ]
+        log.append(topic, records, 1)
+    roll(tree, spread=spread_here)
+    rolled, expected = world.content(tree), reference[0]
+    theirs = {"events", "health_events", "predictions"}
+    world.same(*({k: t for k, t in one.items() if k not in theirs} for one in (rolled, expected)))
+    assert set(expected["events"].column("event_id").to_pylist()) <= set(
+        rolled["events"].column("event_id").to_pylist()
+    )
