@@ -12,12 +12,23 @@ from actors.nodes import alive_nodes
 from actors.stadium import Stadium
 from actors.supervisor_shell import SupervisorShell
 from actors.twin_store import TwinStore
-from cluster.names import COORDINATOR, RAY_NAMESPACE, SUPERVISOR, TWIN_STORE, stadium_actor
+from actors.webhooks_shell import WebhooksShell
+from cluster.names import (
+    COORDINATOR,
+    RAY_NAMESPACE,
+    SUPERVISOR,
+    TWIN_STORE,
+    WEBHOOKS,
+    stadium_actor,
+)
 from cluster.placement import OFF_FLOW_NODES, stadium_placement, worker_placement
 from cluster.settings import Settings
 
 # Shares of a CPU are for the scheduler only: small enough that batch work always finds whole ones.
-_CPUS: Final = {"stadium": 0.02, "coordinator": 0.01, "twin": 0.01, "supervisor": 0.01}
+_CPUS: Final = {
+    "stadium": 0.02, "coordinator": 0.01, "twin": 0.01, "supervisor": 0.01,
+    "webhooks": 0.01,
+}
 
 
 def launch_stadium(settings: Settings, venue_id: str) -> Any:
@@ -43,6 +54,11 @@ def launch_twin_store(settings: Settings) -> Any:
     return _actor(TwinStore, TWIN_STORE, _CPUS["twin"], 16).remote(settings.to_dict())
 
 
+def launch_webhooks(settings: Settings) -> Any:
+    """The webhooks of `settings`."""
+    return _actor(WebhooksShell, WEBHOOKS, _CPUS["webhooks"], 4).remote(settings.to_dict())
+
+
 def launch_supervisor(settings: Settings) -> Any:
     """The supervisor; it can launch anew what is gone."""
     actor = _actor(SupervisorShell, SUPERVISOR, _CPUS["supervisor"], 4)
@@ -61,6 +77,8 @@ class Relauncher:
             launch_coordinator(settings)
         elif name == TWIN_STORE:
             launch_twin_store(settings)
+        elif name == WEBHOOKS:
+            launch_webhooks(settings)
         elif name.startswith("stadium/"):
             launch_stadium(settings, name.removeprefix("stadium/"))
 

@@ -17,7 +17,7 @@ from cluster.clock import SteadyClock
 from cluster.eventlog.open import open_log
 from cluster.heap import settle_heap
 from cluster.lean_arrow import spare_pandas
-from cluster.names import COORDINATOR, RAY_NAMESPACE, TWIN_STORE, stadium_actor
+from cluster.names import COORDINATOR, RAY_NAMESPACE, TWIN_STORE, WEBHOOKS, stadium_actor
 from cluster.settings import Settings, played_faster
 from models.edge.effects import decode_health
 from models.nets.tracker import FailureTracker
@@ -60,6 +60,8 @@ def ray_probe(name: str, method: str) -> Probe:
 def default_targets(tree: Settings) -> dict[str, str]:
     """Actor name -> method that its probe calls."""
     targets = {COORDINATOR: "status", TWIN_STORE: "venues"}
+    if tree.webhooks:
+        targets[WEBHOOKS] = "stats"
     return targets | {stadium_actor(venue.id): "stats" for venue in tree.venues}
 
 

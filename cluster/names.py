@@ -8,6 +8,7 @@ SERVE_APP: Final = "touchline"
 COORDINATOR: Final = "coordinator"
 TWIN_STORE: Final = "twin-store"
 SUPERVISOR: Final = "supervisor"
+WEBHOOKS: Final = "webhooks"
 
 
 def stadium_actor(venue_id: str) -> str:
@@ -54,3 +55,13 @@ def orders_topic(venue_id: str) -> str:
 
 
 ACTIONS_TOPIC: Final = "actions"
+
+
+def dead_letters_topic(hook_id: str) -> str:
+    """Events that a webhook's receiver would not take; each names the event and why."""
+    return f"dead-letters/{hook_id}"
+
+
+def webhook_group(hook_id: str) -> str:
+    """Whose cursor on the events of a venue says what a webhook has delivered."""
+    return f"webhook/{hook_id}"

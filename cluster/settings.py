@@ -12,13 +12,14 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self, get_args, get_origin
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from cluster.pool_settings import PoolSettings
 from cluster.settings_layers import from_environment, merge, nested, read_toml
 from cluster.settings_section import Section
+from cluster.webhook_settings import WebhookSettings
 from models.errors import ConfigError
 
 _Port = Annotated[int, Field(ge=0, le=65535)]
@@ -254,6 +255,9 @@ class Settings(Section):
     venues: tuple[VenueSettings, ...] = Field(
         default=(), max_length=256, description="The venues; each is a table `[[venues]]`"
     )
+    webhooks: tuple[WebhookSettings, ...] = Field(
+        default=(), max_length=64, description="Who is told of events; each is `[[webhooks]]`"
+    )
     pool: PoolSettings = PoolSettings()
     serve: ServeSettings = ServeSettings()
     tiers: TierSettings = TierSettings()
@@ -280,10 +284,10 @@ class Settings(Section):
         return filled
 
     @model_validator(mode="after")
-    def _distinct_venues(self) -> Self:
-        ids = [venue.id for venue in self.venues]
-        if len(set(ids)) != len(ids):
-            raise ValueError("two venues have the same id")
+    def _distinct(self) -> Self:
+        for what, listed in (("venues", self.venues), ("webhooks", self.webhooks)):
+            if len({one.id for one in listed}) != len(listed):
+                raise ValueError(f"two {what} have the same id")
         return self
 
     def to_dict(self) -> dict[str, Any]:
@@ -351,6 +355,10 @@ def _type_name(annotation: Any) -> str:
         return "list of tables"
     if isinstance(annotation, type):
         return annotation.__name__
+    if get_origin(annotation) is tuple:
+        return f"list of {_type_name(get_args(annotation)[0])}"
+    if get_origin(annotation) is Annotated:
+        return _type_name(get_args(annotation)[0])
     args = [arg for arg in get_args(annotation) if arg is not type(None)]
     return " | ".join(a.__name__ if isinstance(a, type) else json.dumps(a) for a in args)
 

@@ -7,11 +7,13 @@ import json
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from models.errors import ConfigError
 
 ENV_PREFIX = "TOUCHLINE_"
+_LISTS: Final = ("venues", "webhooks")
+"""Tables that a variable of the environment gives as one JSON list."""
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -34,6 +36,8 @@ def _anchor_paths(tree: dict[str, Any], folder: Path) -> None:
         anchored.append((venue, "roster"))
         sources = venue.get("sources", ()) if isinstance(venue, dict) else ()
         anchored += [(source, key) for source in sources for key in ("path", "mapping")]
+    hooks = tree.get("webhooks")
+    anchored += [(hook, "secret_file") for hook in (hooks if isinstance(hooks, list) else ())]
     for table, key in anchored:
         if isinstance(table, dict) and isinstance(table.get(key), str) and table[key]:
             table[key] = str((folder / Path(table[key]).expanduser()).absolute())
@@ -47,13 +51,13 @@ def from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
             continue
         parts = name.removeprefix(ENV_PREFIX).lower().split("__")
         # A single word that is no setting is not for us (tests have variables of their own).
-        if len(parts) > 1 or parts[0] in ("data_dir", "venues"):
+        if len(parts) > 1 or parts[0] in ("data_dir", *_LISTS):
             merge(tree, _branch(parts, _parsed(parts, environ[name], name)))
     return tree
 
 
 def _parsed(parts: list[str], text: str, name: str) -> Any:
-    if parts != ["venues"]:
+    if len(parts) != 1 or parts[0] not in _LISTS:
         return text
     try:
         return json.loads(text)

@@ -20,6 +20,7 @@ JOBS = {
     "loads": ("jobs.loads", "tell the load of days and weeks from the cold tier"),
     "recompute": ("jobs.recompute", "recompute ended matches with zero-phase filters"),
     "train": ("jobs.train", "train, evaluate and register the nets"),
+    "webhooks": ("jobs.webhooks", "how it stands with each webhook; ping one, or send again"),
     "token": ("jobs.token", "mint an access token for a person, a service or the cluster"),
 }
 

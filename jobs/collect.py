@@ -37,6 +37,7 @@ def collect_facts(session: Session, usage: Mapping[str, float]) -> RunFacts:
         fatigue=session.fatigue(), devices=session.devices(),
         latency_ms=percentiles_ms(session.latency()),
         tiers=tier_sizes(session), pool=session.pool(), usage=dict(usage),
+        webhooks=session.webhooks(),
     )
 
 

@@ -71,9 +71,13 @@ class Session:
 
         self._actors["twin"] = launch.launch_twin_store(self.settings)
         self._actors["coordinator"] = launch.launch_coordinator(self.settings, self._fixed)
+        if self.settings.webhooks:
+            self._actors["webhooks"] = launch.launch_webhooks(self.settings)
         self._open_venues(played=False)
         self._serve()
         self._ask("twin", "ping", limit_s=READY_S)
+        if "webhooks" in self._actors:
+            self._ask("webhooks", "stats", limit_s=READY_S)
         self._status = self._ask("coordinator", "status", limit_s=READY_S)
         self._open_venues(played=True)
         self._actors["supervisor"] = launch.launch_supervisor(self.settings)
@@ -196,7 +200,8 @@ class Session:
 
     def _caught_up(self) -> bool:
         ops = self._ask("twin", "ops", default={})
-        return bool(ops) and not any(ops["lag_records"].values())
+        told = "webhooks" not in self._actors or self._ask("webhooks", "settled", default=False)
+        return bool(ops) and not any(ops["lag_records"].values()) and told
 
     def _note(self, progress: Progress) -> None:
         """Leave the progress where operators and tests find it."""
@@ -229,14 +234,25 @@ class Session:
         stages: dict[str, LatencyHistogram] = {}
         sources = [one.get("latency", {}) for one in self._stats.values()]
         sources += [
-            self._ask("coordinator", "latency", default={}), self._ask("twin", "latency",
-            default={})
+            self._ask("coordinator", "latency", default={}),
+            self._ask("twin", "latency", default={}), self._told().get("latency", {}),
         ]
         for source in sources:
             for stage, values in source.items():
                 stages.setdefault(stage,
                 LatencyHistogram()).merge(LatencyHistogram.from_dict(values))
         return stages
+
+    def webhooks(self) -> dict[str, Any]:
+        """How it stands with each webhook; empty where there is none."""
+        found: dict[str, Any] = self._told().get("webhooks", {})
+        return found
+
+    def _told(self) -> dict[str, Any]:
+        found: dict[str, Any] = (
+            self._ask("webhooks", "stats", default={}) if "webhooks" in self._actors else {}
+        )
+        return found
 
     def fatigue(self) -> dict[str, dict[str, float]]:
         """The fatigue net's newest word per athlete."""

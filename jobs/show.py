@@ -42,7 +42,8 @@ def report_text(report: Mapping[str, Any]) -> str:
     parts = (
         _samples(report), _events(report["events"]), _recomputed(report),
         _athletes(report["athletes"]), _devices(report["devices"]), _latency(report["latency_ms"]),
-        _tiers(report["tiers"]), _pool(report), f"digest    {report['digest']}",
+        _tiers(report["tiers"]), _webhooks(report.get("webhooks", {})), _pool(report),
+        f"digest    {report['digest']}",
     )
     return "\n\n".join(part for part in parts if part)
 
@@ -112,6 +113,18 @@ def _tiers(tiers: Mapping[str, Mapping[str, int]]) -> str:
     head = ("tier", "rows", "MB")
     rows = [(t, f"{v['rows']:,}", f"{v['bytes'] / 1e6:.1f}") for t, v in tiers.items()]
     return "tiers\n" + _table(head, rows) if rows else ""
+
+
+def _webhooks(webhooks: Mapping[str, Mapping[str, Any]]) -> str:
+    head = ("webhook", "role", "state", "taken", "tries", "dead letters", "missed")
+    rows = [
+        (
+            name, str(one["role"]), str(one["state"]), f"{one['taken']:,}", f"{one['tries']:,}",
+            f"{one['dead_letters']:,}", f"{one['missed']:,}",
+        )
+        for name, one in webhooks.items()
+    ]
+    return "webhooks\n" + _table(head, rows) if rows else ""
 
 
 def _pool(report: Mapping[str, Any]) -> str:

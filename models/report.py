@@ -25,7 +25,7 @@ class RunFacts:
     accounts: one per venue, as `EdgeAccount.to_dict()`; finals: final state rows as dicts with
     `subject_id`, `match_id`; fatigue: subject -> net's {index, low, high}; devices: per device
     {id, status, faults, failure_p}; latency_ms: stage -> {p50, p95, p99}; tiers: tier -> {bytes,
-    rows}; pool: {min, max, decisions}.
+    rows}; pool: {min, max, decisions}; webhooks: name -> {state, taken, dead_letters, ...}.
     """
 
     accounts: Sequence[Mapping[str, Any]]
@@ -37,6 +37,7 @@ class RunFacts:
     tiers: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     pool: Mapping[str, Any] = field(default_factory=dict)
     usage: Mapping[str, float] = field(default_factory=dict)
+    webhooks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 def build_report(facts: RunFacts) -> dict[str, Any]:
@@ -52,6 +53,7 @@ def build_report(facts: RunFacts) -> dict[str, Any]:
         "latency_ms": {stage: dict(values) for stage, values in facts.latency_ms.items()},
         "tiers": {tier: dict(values) for tier, values in facts.tiers.items()},
         "pool": dict(facts.pool),
+        "webhooks": {name: dict(one) for name, one in facts.webhooks.items()},
         "digest": digest(unique.values(), facts.finals),
         **{key: round(value, 3) for key, value in facts.usage.items()},
     }

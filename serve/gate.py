@@ -13,11 +13,11 @@ from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from models.errors import AccessError
-from models.policies.access import DataClass, Principal, Target, decide, may, own_purpose
-from serve.ports import DeniedError, Ports, Sight
+from models.policies.access import DataClass, Principal, may
+from models.policies.sight import PolicySight, Sight, granted
+from serve.ports import DeniedError, Ports
 
 READ, LIVE, INGEST = "read", "live", "ingest"
-MAX_SEEN: Final = 4_096
 MAX_TOLD: Final = 1_024
 
 Verify = Callable[[str], Principal]
@@ -25,29 +25,6 @@ Audit = Callable[[Principal, str, str, str], None]
 """Records a denial: (caller, action, resource, reason)."""
 
 _bearer = HTTPBearer(auto_error=False, description="Ed25519 JWT from `touchline token`")
-
-
-class PolicySight:
-    """Decisions about one caller in one venue, each made once."""
-
-    def __init__(self, caller: Principal, venue_id: str) -> None:
-        self._caller, self._venue_id = caller, venue_id
-        self._purpose = own_purpose(caller.role)
-        self._seen: dict[tuple[str, str], frozenset[str]] = {}
-
-    def of(self, team: str, subject_id: str) -> frozenset[str]:
-        # Whose data it is matters to athletes only: for others one decision holds for a team.
-        key = (team, subject_id if self._caller.role == "athlete" else "")
-        found = self._seen.get(key)
-        if found is None:
-            target = Target(self._venue_id, team, subject_id) if team or subject_id else None
-            found = frozenset(
-                str(one) for one in DataClass
-                if decide(self._caller, one, self._purpose, target).allow
-            )
-            if len(self._seen) < MAX_SEEN:
-                self._seen[key] = found
-        return found
 
 
 class Gate:
@@ -116,9 +93,3 @@ def allow(
     if wanted and not wanted & granted(caller):
         ports.gate.refuse(caller, action, resource, "needs " + " or ".join(sorted(wanted)))
     return ports.gate.sight(caller, venue_id)
-
-
-def granted(caller: Principal) -> frozenset[str]:
-    """Classes that the caller's role has at all, of whomever."""
-    purpose = own_purpose(caller.role)
-    return frozenset(str(one) for one in DataClass if decide(caller, one, purpose).allow)

@@ -10,6 +10,7 @@ from typing import Any, NoReturn, Protocol
 
 from models.errors import AccessError, TouchlineError
 from models.policies.access import Principal
+from models.policies.sight import Sight
 
 
 class AwayError(TouchlineError):
@@ -31,14 +32,6 @@ class BusyError(TouchlineError):
         super().__init__(part, retry_after_s)
         self.part = part
         self.retry_after_s = retry_after_s
-
-
-class Sight(Protocol):
-    """What one caller may see, of whom."""
-
-    def of(self, team: str, subject_id: str) -> frozenset[str]:
-        """Data classes that may be seen of a subject; of nobody in particular for two ""."""
-        ...
 
 
 class TwinPort(Protocol):

@@ -14,8 +14,9 @@ from fastapi.responses import JSONResponse
 
 from models.errors import TouchlineError
 from models.latency import LatencyHistogram
+from models.policies.sight import granted
 from serve.catalogue import DEVICE
-from serve.gate import READ, Here, Who, allow, granted
+from serve.gate import READ, Here, Who, allow
 from serve.ports import AwayError, Ports
 from serve.problems import problem
 from serve.routes_read import fresh

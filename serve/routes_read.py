@@ -13,6 +13,8 @@ from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
 from models.policies.access import Principal
+from models.policies.event_view import class_of_event, events_view
+from models.policies.sight import Sight, granted
 from serve.catalogue import (
     ALWAYS,
     DEVICE,
@@ -24,13 +26,11 @@ from serve.catalogue import (
     catalogue,
     events,
 )
-from serve.gate import READ, Here, Who, allow, granted
-from serve.ports import Ports, Sight
+from serve.gate import READ, Here, Who, allow
+from serve.ports import Ports
 from serve.view import (
     TRACKING_COARSE,
-    class_of_event,
     devices_view,
-    events_view,
     history_view,
     metric_values,
     predictions_view,

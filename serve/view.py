@@ -1,12 +1,14 @@
 """What of an answer a caller may see: rows, events, predictions and devices cut to data classes.
 
-Pure functions over JSON values. Deny by default: a key that the catalogue does not name is cut, and
-so is an event whose class the caller lacks. Which class may be seen of whom is asked of a `Sight`.
+Pure functions over JSON values; events are cut by `models.policies.event_view`. Deny by default: a
+key that the catalogue does not name is cut. Which class may be seen of whom is asked of a `Sight`.
 """
 
 from collections.abc import Iterable
 from typing import Any, Final
 
+from models.policies.event_view import events_view
+from models.policies.sight import Sight
 from serve.catalogue import (
     ALWAYS,
     DEVICE,
@@ -18,32 +20,9 @@ from serve.catalogue import (
     TRACKING,
     class_of,
 )
-from serve.ports import Sight
 
 TRACKING_COARSE: Final = "tracking_coarse"
 _COARSE_KEYS: Final = frozenset({"x_m", "y_m", "z_m", "speed_mps"})
-_EVENT_CLASS: Final = {
-    "fatigue_amber": INDEX, "fatigue_red": INDEX, "fatigue_clear": INDEX, "man_down": HEALTH,
-    "load_cap_reached": HEALTH, "heart_rate_recovery": HEALTH, "heart_rate_suspect": HEALTH,
-    "device_degraded": DEVICE, "device_failed": DEVICE,
-    "device_recovered": DEVICE, "device_failure_predicted": DEVICE, "clock_fault": DEVICE,
-    "anchor_fault": DEVICE, "feed_gap": ALWAYS, "feed_restored": ALWAYS,
-    "acceleration": PERFORMANCE, "deceleration": PERFORMANCE, "impact": PERFORMANCE,
-    "collision": PERFORMANCE, "jump": PERFORMANCE, "fall": PERFORMANCE,
-    "change_of_direction": PERFORMANCE, "high_intensity_bout": PERFORMANCE, "sprint": TRACKING,
-    "pass": ON_BALL, "shot": ON_BALL, "kick": ON_BALL, "possession_gain": ON_BALL,
-    "ball_out": ON_BALL, "goal_candidate": ON_BALL, "device_anomaly": DEVICE,
-    "kick_off": ON_BALL, "throw_in": ON_BALL, "corner": ON_BALL, "goal_kick": ON_BALL,
-    "free_kick": ON_BALL, "penalty": ON_BALL, "carry": ON_BALL, "possession_loss": ON_BALL,
-}
-_CLAIMED: Final = {"tracking": TRACKING, "physical": PERFORMANCE, "on_the_ball": ON_BALL}
-_HEALTH_WORDS: Final = ("hr_", "rr_", "fatigue", "dbal", "wbal", "trimp", "heart", "tilt", "rmssd")
-
-
-def class_of_event(event: dict[str, Any]) -> str:
-    """The class that a reader needs: by the event's type, else by its claim, else health."""
-    by_type = _EVENT_CLASS.get(event["type"])
-    return by_type or _CLAIMED.get(str(event.get("policy_class", "")), HEALTH)
 
 
 def row_view(row: dict[str, Any], sight: Sight) -> dict[str, Any]:
@@ -68,23 +47,6 @@ def row_view(row: dict[str, Any], sight: Sight) -> dict[str, Any]:
 def rows_view(rows: Iterable[dict[str, Any]], sight: Sight) -> list[dict[str, Any]]:
     """The rows of which something may be seen."""
     return [seen for row in rows if (seen := row_view(row, sight))]
-
-
-def events_view(events: Iterable[dict[str, Any]], sight: Sight) -> list[dict[str, Any]]:
-    """The events that may be seen, without metrics of health for readers without that class."""
-    out = []
-    for event in events:
-        subject, team = str(event.get("subject_id", "")), str(event.get("team", ""))
-        needed = class_of_event(event)
-        classes = sight.of("", "") if needed in (DEVICE, ALWAYS) else sight.of(team, subject)
-        if TRACKING_COARSE in classes:
-            classes = classes | {TRACKING}
-        if needed != ALWAYS and needed not in classes:
-            continue
-        if not {HEALTH, INDEX} & classes:
-            event = {**event, "metrics": _without_health(event.get("metrics", {}))}
-        out.append(event)
-    return out
 
 
 def predictions_view(predictions: dict[str, Any], sight: Sight) -> dict[str, Any]:
@@ -166,11 +128,3 @@ def metric_values(row: dict[str, Any], sight: Sight) -> list[dict[str, Any]]:
             "formula": metric.formula, "window": metric.window,
         })
     return out
-
-
-def _without_health(metrics: dict[str, Any]) -> dict[str, Any]:
-    return {
-        name: value for name, value in metrics.items()
-        if not any(word in name for word in _HEALTH_WORDS)
-        and class_of(name) not in (HEALTH, INDEX)
-    }

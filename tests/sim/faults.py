@@ -22,6 +22,7 @@ PER_STEP: Final[dict[str, float]] = {
     "scale": 0.010,
     "trim": 0.020,
     "long_gap": 0.010,
+    "receiver_down": 0.012,
 }
 """Chance per step of the disturbed phase at level 1."""
 PER_CALL: Final[dict[str, float]] = {

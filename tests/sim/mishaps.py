@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tests.sim.world import World
 
 S: Final = 1_000_000_000
-_ORPHANS: Final = ("worker", "stadium", "coordinator")
+_ORPHANS: Final = ("worker", "stadium", "coordinator", "webhooks")
 
 
 class Mishaps:
@@ -34,7 +34,7 @@ class Mishaps:
                 if found:
                     proc = world.dice.of(kind).choice(found)
                     world.story.fault(kind, getattr(self, f"_{kind}")(proc))
-        for kind in ("power", "disk_full", "scale", "trim"):
+        for kind in ("power", "disk_full", "scale", "trim", "receiver_down"):
             if world.dice.roll(kind):
                 world.story.fault(kind, getattr(self, f"_{kind}")())
         if world.disk.capacity is not None and world.now_ns > self._full_until_ns:
@@ -104,6 +104,14 @@ class Mishaps:
     def _scale(self) -> str:
         self._world.pool_size = self._world.dice.of("scale").randint(1, 3)
         return f"the pool should have {self._world.pool_size} workers"
+
+    def _receiver_down(self) -> str:
+        world = self._world
+        if not world.receivers:
+            return "there is no receiver that could be away"
+        name = world.dice.of("receiver_down").choice(sorted(world.receivers))
+        world.receivers[name].down_until = self._until("receiver_down", 4.0)
+        return f"the receiver {name} is away"
 
     def _trim(self) -> str:
         """What `jobs.retention` leaves: all that recovery may still need."""

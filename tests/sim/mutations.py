@@ -15,6 +15,8 @@ from actors import (
     stadium_journal,
     supervisor,
     twin_dump,
+    webhook_lane,
+    webhook_ports,
     worker,
     worker_outbox,
     worker_venue,
@@ -25,6 +27,7 @@ from actors.worker_snapshots import FlowSnapshot, flow_key
 from cluster.eventlog.port import EventLog
 from cluster.eventlog.sqlite_plan import Plan as LogPlan
 from models.errors import LogError, TouchlineError
+from models.policies.delivery import Outcome, Verdict
 from models.policies.ownership import Ownership
 from models.policies.supervision import Health
 from tests.sim import edge_processes, mishaps, pool_processes, sim_log
@@ -210,6 +213,41 @@ def _foresee_forgetful(self: supervisor.Supervisor) -> bool:
 _foresee = supervisor.Supervisor._foresee
 
 
+def _commit_what_is_sent(self: webhook_lane.Lane, now_ns: int) -> Any:
+    """The cursor passes a message that is on its way."""
+    shipment = _ship(self, now_ns)
+    with contextlib.suppress(TouchlineError):
+        self._ports.log.commit(self._topic, self._group, self._next)
+    return shipment
+
+
+_ship = webhook_lane.Lane.ship
+
+
+def _forget_after_one_try(self: webhook_lane.Trial, outcome: Outcome, now_ns: int) -> Verdict:
+    return Verdict.STOP if outcome is Outcome.GONE else Verdict.NEXT
+
+
+def _bury_at_once(self: webhook_lane.Trial, outcome: Outcome, now_ns: int) -> Verdict:
+    return Verdict.NEXT if outcome is Outcome.TAKEN else Verdict.DEAD
+
+
+def _ask_for_ever(self: webhook_lane.Trial, outcome: Outcome, now_ns: int) -> Verdict:
+    return Verdict.NEXT if outcome is Outcome.TAKEN else Verdict.AGAIN
+
+
+def _bury_unwritten(self: webhook_lane.Lane, now_ns: int) -> bool:
+    """The cursor goes on whether the dead letter is in the log or not."""
+    if self._dead is not None:
+        with contextlib.suppress(TouchlineError):
+            self._ports.log.append(f"dead-letters/{self.key[0]}", [self._dead], 0)
+        self._finish()
+    return _advance(self, now_ns)
+
+
+_advance = webhook_lane.Lane.advance
+
+
 def _trim_all(self: mishaps.Mishaps) -> str:
     client = sim_log.LogClient(self._world.store, lambda: 0, "retention")
     for shape in self._world.shapes.values():
@@ -263,5 +301,15 @@ MUTATIONS: Final = (
         (coordinator_matches.Matches, "_may_begin", lambda self, venue_id, match_id: True),)),
     Mutation("final rows count as the newest match's", (
         (twin_dump, "match_of_states", lambda table: ""),)),
+    Mutation("a webhook's cursor is committed when a message is sent", (
+        (webhook_lane.Lane, "ship", _commit_what_is_sent),)),
+    Mutation("a webhook tries once", ((webhook_lane.Trial, "judge", _forget_after_one_try),)),
+    Mutation("a webhook gives up on who is away", ((webhook_lane.Trial, "judge", _bury_at_once),)),
+    Mutation("a refused message is offered for ever", (
+        (webhook_lane.Trial, "judge", _ask_for_ever),)),
+    Mutation("a dead letter is lost with an append", (
+        (webhook_lane.Lane, "advance", _bury_unwritten),), ("log_error", "log_down")),
+    Mutation("a webhook sends all that it reads", (
+        (webhook_ports, "event_view", lambda event, sight: event),)),
     Mutation("retention takes what recovery needs", ((mishaps.Mishaps, "_trim", _trim_all),)),
 )

@@ -21,6 +21,7 @@ from models.simulator.config import MatchConfig
 from models.simulator.match import MatchSimulator
 from models.telemetry.record import decode_header
 from models.telemetry.roster import Roster
+from tests.sim.ending import finals
 from tests.sim.faults import Plan
 from tests.sim.match import Effect, Expected
 from tests.sim.story import Violation
@@ -74,9 +75,10 @@ class RealWatch(Watch):
 
 
 class RealWorld(World):
-    """`shape` is what `learn` has learnt."""
+    """`shape` is what `learn` has learnt. No webhooks: to them all events are alike."""
 
     PLAYED = True
+    HOOKS = ()
     shape: RealShape
 
     def make_shapes(self) -> list[Any]:
@@ -124,7 +126,7 @@ class Undisturbed(RealWorld):
         return Learning(self.store, shapes)
 
     def _final_look(self) -> None:
-        self.shape.learnt.finals = self.finals("arena", "m1")
+        self.shape.learnt.finals = finals(self, "arena", "m1")
 
 
 @lru_cache(1)

@@ -21,6 +21,7 @@ from tests.sim.sim_log import LogStore
 from tests.sim.story import Violation
 
 if TYPE_CHECKING:
+    from tests.sim.webhook_processes import Receiver
     from tests.sim.world import World
 
 _SNAP_HEAD = 24
@@ -40,6 +41,7 @@ class Watch:
         self.owners: dict[tuple[str, str, int], str] = {}
         self.edge_snapshots: dict[str, int] = defaultdict(int)
         self.written: dict[tuple[str, str], int] = {}
+        self.receivers: dict[str, Receiver] = {}
         store.observer = self
 
     # -- what is compared --------------------------------------------------------------------------
@@ -80,6 +82,8 @@ class Watch:
                 self._event(who, venue, one, epoch)
             elif kind == "telemetry":
                 self._telemetry(venue, one)
+            elif kind == "dead-letters":
+                self._dead_letter(venue, one)
             self.seqs[topic, stream] = seq
 
     def _event(self, who: str, venue: str, one: StoredRecord, epoch: int) -> None:
@@ -121,6 +125,11 @@ class Watch:
         if seq >= len(digests) or self.digest(one.record.payload) != digests[seq]:
             raise Violation("conservation", f"telemetry record {seq} is not what raw records make")
 
+    def _dead_letter(self, hook_id: str, one: StoredRecord) -> None:
+        event_id = json.loads(one.record.payload)["event_id"]
+        if not self.receivers[hook_id].refuses(event_id):
+            raise Violation("webhooks", f"{hook_id} was not offered {event_id} for long enough")
+
     def fenced(self, who: str, topic: str, stream: str, epoch: int) -> None:
         before = self.epochs.get((topic, stream), 0)
         if epoch < before:
@@ -134,6 +143,10 @@ class Watch:
         end = self.store.look(topic).end
         if offset > end:
             raise Violation("cursors", f"{group} of {topic} at {offset}, the topic ends at {end}")
+        if group.startswith("webhook/"):
+            receiver = self.receivers[group.removeprefix("webhook/")]
+            if wanting := receiver.settled(topic.partition("/")[2], offset):
+                raise Violation("webhooks", f"{group} stands at {offset}: {wanting}")
         if group == RAW_GROUP:
             venue = topic.partition("/")[2]
             if offset > self.edge_snapshots[venue]:
@@ -248,6 +261,9 @@ class Watch:
             parts = stadium.stadium._opened
             if parts is not None and parts.journal.staged > 40:
                 raise Violation("bounded memory", f"{stadium.name} stages {parts.journal.staged}")
+        for hooks in world.webhooks():
+            if much := hooks.bounded():
+                raise Violation("bounded memory", much)
         coordinator = world.coordinator()
         if coordinator is not None:
             waiting = len(coordinator.decisions._waiting)

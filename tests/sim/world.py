@@ -12,10 +12,10 @@ from typing import Any, Final
 from actors.coordinator import Coordinator
 from actors.lives import next_incarnation
 from actors.sources.port import Source
-from actors.twin_dump import dump_venue
 from cluster.clock import SteadyClock
 from models.errors import TouchlineError
 from models.policies.supervision import Health
+from tests.sim import ending
 from tests.sim.disk import SimDisk
 from tests.sim.edge_processes import Gateway, StadiumProcess, SupervisorProcess, TwinProcess
 from tests.sim.faults import Dice, Plan
@@ -27,20 +27,24 @@ from tests.sim.sim_log import LogClient, LogStore, PowerLostError, ProcessCrashE
 from tests.sim.standins import T0_NS, SimEdgeKernel, SimFlowKernel
 from tests.sim.story import Story, Violation
 from tests.sim.watch import Watch
+from tests.sim.webhook_processes import Post, PostOffice, Receiver, WebhookProcess, subscriptions
 
 QUIET_ROUNDS: Final = 150
 QUIET_STEP_NS: Final = 100_000_000
 _MAKERS: Final[dict[str, Callable[..., Process]]] = {
     "coordinator": CoordinatorProcess, "worker": WorkerProcess, "stadium": StadiumProcess,
-    "twin-store": TwinProcess, "supervisor": SupervisorProcess,
+    "twin-store": TwinProcess, "supervisor": SupervisorProcess, "webhooks": WebhookProcess,
 }
-_WEIGHTS: Final = {"coordinator": 3, "worker": 3, "stadium": 3, "twin-store": 1, "supervisor": 1}
+_WEIGHTS: Final = {
+    "coordinator": 3, "worker": 3, "stadium": 3, "twin-store": 1, "supervisor": 1, "webhooks": 2,
+}
 
 
 class World:
-    """`PLAYED`: the input is a recording, not packets from gateways."""
+    """`PLAYED`: the input is a recording, not packets from gateways. `HOOKS`: webhooks."""
 
     PLAYED = False
+    HOOKS: tuple[str, ...] = ("board", "risk")
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
@@ -54,7 +58,9 @@ class World:
         self.disk = SimDisk()
         self.store = LogStore(self.disk, segment_bytes=2048)
         self.watch = self.make_watch(shapes)
-        self.network = Network(self)
+        self.network, self.posts = Network(self), PostOffice(self)
+        self.receivers = {one.hook_id: Receiver(self, one) for one in subscriptions(self.HOOKS)}
+        self.watch.receivers = self.receivers
         self.mishaps = Mishaps(self)
         self.pool_size = self.rng.randint(1, 3)
         # A pool that sizes itself, or one whose size is the dice's; spread by count or by load.
@@ -68,7 +74,7 @@ class World:
             Gateway(self, shape, device)
             for shape in shapes for device in range(shape.devices)
         ]
-        for name in ("coordinator", "twin-store", "supervisor", *self._stadium_names()):
+        for name in (*self.watched(), "supervisor"):
             self.launch(name)
 
     # -- a run -------------------------------------------------------------------------------------
@@ -103,6 +109,7 @@ class World:
         if self._match_is_over():
             choices += [("operator", self.next_match)] * 2
         choices += [("network", self._delivery(one)) for one in self.network.due()] * 2
+        choices += [("network", self._post(one)) for one in self.posts.due()] * 2
         if choices:
             self._do(*self.rng.choice(choices))
 
@@ -122,6 +129,8 @@ class World:
             self._step("operator", self.next_match)
         for message in self.network.due():
             self._step("network", self._delivery(message))
+        for post in self.posts.due():
+            self._step("network", self._post(post))
 
     def _step(self, who: str, do: Callable[[], str]) -> None:
         self._begin_step()
@@ -160,6 +169,9 @@ class World:
 
     def _delivery(self, message: Message) -> Callable[[], str]:
         return lambda: self.network.deliver(message)
+
+    def _post(self, post: Post) -> Callable[[], str]:
+        return lambda: self.posts.deliver(post)
 
     def _pause_ns(self) -> int:
         if self.dice.roll("long_gap"):
@@ -316,11 +328,14 @@ class World:
     def stadiums(self) -> list[StadiumProcess]:
         return [one for one in self.procs if isinstance(one, StadiumProcess)]
 
+    def webhooks(self) -> list[WebhookProcess]:
+        return [one for one in self.procs if isinstance(one, WebhookProcess)]
+
     def all_acknowledged(self, shape: Shape) -> bool:
         return all(one.done for one in self.gateways if one.shape == shape)
 
     def watched(self) -> list[str]:
-        return ["coordinator", "twin-store", *self._stadium_names()]
+        return ["coordinator", "twin-store", "webhooks", *self._stadium_names()]
 
     def probe(self, name: str) -> Callable[[], tuple[Health, dict[str, Any]]]:
         def look() -> tuple[Health, dict[str, Any]]:
@@ -343,6 +358,8 @@ class World:
         self.story.say("faults are over")
         self.dice.on = False
         self.disk.capacity = None
+        for receiver in self.receivers.values():
+            receiver.down_until = 0
         for proc in list(self.procs):
             proc.paused_until = proc.log_down_until = proc.store_down_until = proc.cut_until = 0
             if not proc.named:
@@ -353,47 +370,7 @@ class World:
 
     def _open(self) -> str:
         """What is not done yet, in words."""
-        for one in self.gateways:
-            if not one.done:
-                return f"{one.name} has {len(one.acked)} acknowledged"
-        for (venue, match), wanted in self.watch.expected.items():
-            for stream, effects in wanted.events.items():
-                made = self.watch.seqs.get((f"events/{venue}", stream), -1) + 1
-                if made < len(effects):
-                    return f"{stream}: {made} events of {len(effects)}"
-            # A match that is over is asked about no more, the one after it maybe a question later.
-            present = self.shapes[venue].match == match == "m1"
-            for device in wanted.alarms if present else ():
-                if (f"events/{venue}", f"supervisor/{match}/{device}") not in self.watch.seqs:
-                    return f"no alarm for {device}"
-        coordinator = self.coordinator()
-        if coordinator is None or not coordinator.status()["all_final"]:
-            return "flows that are not final"
-        twin = self.named.get("twin-store")
-        for venue in self.shapes:
-            end = self.store.look(f"events/{venue}").end
-            if not isinstance(twin, TwinProcess) or len(twin.seen(venue)) < end:
-                return "the read model is behind"
-        return ""
-
-    def finals(self, venue: str, match: str) -> dict[str, Any]:
-        """subject -> its final row, as far as it is compared."""
-        client = LogClient(self.store, lambda: self.now_ns, "end")
-        rows = dump_venue(client, venue)[match]["finals"]
-        return {row["subject_id"]: self.watch.final(row) for row in rows}
+        return ending.left_to_do(self)
 
     def _final_look(self) -> None:
-        """The whole truth, read back as a report reads it, and what a sink has made of it."""
-        client = LogClient(self.store, lambda: self.now_ns, "end")
-        twin = self.named["twin-store"]
-        assert isinstance(twin, TwinProcess)
-        for (venue, match), wanted in self.watch.expected.items():
-            finals = self.finals(venue, match)
-            if finals != wanted.finals:
-                raise Violation("conservation", f"finals of {venue} {match}: {finals}")
-        for venue in self.shapes:
-            matches = dump_venue(client, venue).values()
-            ids = [event["event_id"] for one in matches for event in one["events"]]
-            seen = twin.seen(venue)
-            if len(set(seen)) != len(seen) or set(seen) != set(ids):
-                raise Violation("no effect twice", f"the read model of {venue} has {len(seen)}")
+        ending.final_look(self)

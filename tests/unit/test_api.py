@@ -187,7 +187,7 @@ def test_an_event_type_that_nobody_classified_is_for_full_readers_only(world):
         return [e["type"] for e in get(world, "/v1/events", role).json()["events"]]
 
     event = {"type": "novelty", "policy_class": "secret"}
-    from serve.view import class_of_event
+    from models.policies.event_view import class_of_event
 
     assert class_of_event(event) == HEALTH
     assert "man_down" in types("medical")
