@@ -1,4 +1,4 @@
-"""Keeps freed memory that a process needs again at once, gives the rest back by the minute, and
+"""Keeps freed memory in a process that needs it again at once, gives it back where it does not, and
 keeps the garbage collector from what will stay.
 
 glibc gives memory at the end of the heap back to the kernel as soon as some hundred kilobytes of it
@@ -8,9 +8,6 @@ was given back, taken and zeroed again, 5 % of its CPU at 1000 Hz.
 
 import ctypes
 import gc
-import threading
-import time
-from functools import cache
 from typing import Final
 
 import pyarrow as pa
@@ -22,7 +19,6 @@ TRIMMED_BYTES: Final = 1 << 20
 """For work in the background: larger arrays come and go by themselves, and no more than this stays
 free at the end of a heap. Untold, glibc raises both by itself, to twice the largest array freed."""
 YOUNG_OBJECTS: Final = 10_000
-GIVEN_BACK_S: Final = 60.0
 _TRIM_THRESHOLD: Final = -1
 _MMAP_THRESHOLD: Final = -3
 """As malloc.h numbers them; see mallopt(3)."""
@@ -39,25 +35,10 @@ def settle_heap() -> None:
 
     A full collection looks through every object there is: those of the libraries alone, 110,000 to
     170,000, take 75 to 95 ms, and all work of the process stands still for as long. From now on
-    (`gc.freeze`) it looks through what is made after this only. And once in `GIVEN_BACK_S` freed
-    memory goes back: what lives in a stadium stays the same from its fifth minute on, but in pieces
-    that lie ever farther apart, and what is free between them grew for half an hour."""
+    (`gc.freeze`) it looks through what is made after this only."""
     if in_actor():
         gc.freeze()
         look_seldom()
-        _give_back_now_and_then()
-
-
-@cache
-def _give_back_now_and_then() -> None:
-    """From now on, in a thread of its own: the C library does it without the interpreter's lock."""
-    threading.Thread(target=_give_back_for_ever, name="heap", daemon=True).start()
-
-
-def _give_back_for_ever() -> None:
-    while True:
-        time.sleep(GIVEN_BACK_S)
-        give_back()
 
 
 def look_seldom() -> None:
