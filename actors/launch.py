@@ -21,7 +21,12 @@ from cluster.names import (
     WEBHOOKS,
     stadium_actor,
 )
-from cluster.placement import OFF_FLOW_NODES, stadium_placement, worker_placement
+from cluster.placement import (
+    OFF_FLOW_NODES,
+    stadium_placement,
+    webhooks_placement,
+    worker_placement,
+)
 from cluster.settings import Settings
 
 # Shares of a CPU are for the scheduler only: small enough that batch work always finds whole ones.
@@ -56,7 +61,10 @@ def launch_twin_store(settings: Settings) -> Any:
 
 def launch_webhooks(settings: Settings) -> Any:
     """The webhooks of `settings`."""
-    return _actor(WebhooksShell, WEBHOOKS, _CPUS["webhooks"], 4).remote(settings.to_dict())
+    labels = [node.get("Labels", {}) for node in alive_nodes()]
+    where = webhooks_placement(labels)
+    actor = _actor(WebhooksShell, WEBHOOKS, _CPUS["webhooks"], 4, **where)
+    return actor.remote(settings.to_dict())
 
 
 def launch_supervisor(settings: Settings) -> Any:

@@ -68,17 +68,20 @@ class Lane:
         waits = self.message is not None and not self.out and self._dead is None
         return waits and now_ns >= self._patience.due_ns
 
-    def behind(self) -> int:
-        """Events that are neither taken nor passed over."""
-        return self._ports.log.describe(self._topic).end - self._done
+    def settled(self, end: int) -> bool:
+        """Whether all before offset `end` is done with, but for what the receiver refuses."""
+        return self._patience.failures > 0 or self._done >= end
 
-    def advance(self, now_ns: int) -> bool:
-        """Find the next message, and make durable what is done. Raises LogError."""
+    def advance(self, now_ns: int, end: int) -> bool:
+        """Find the next message before offset `end` of the events, and make durable what is done.
+
+        Raises LogError.
+        """
         if self._dead is not None:
             self._ports.log.append(dead_letters_topic(self._to.hook_id), [self._dead], 0)
             self._counters["dead_letters"] += 1
             self._finish()
-        moved = self.message is None and self._look()
+        moved = self.message is None and self._next != end and self._look()
         if self._done != self._committed and (
             self.message is None or now_ns - self._commit_ns >= COMMIT_NS
         ):

@@ -17,7 +17,8 @@ from models.events.envelope import EVENT_TYPE
 from models.policies.delivery import Outcome, outcome_of
 
 TIMEOUT_S: Final = 5.0
-THREADS: Final = 16
+THREADS: Final = 64
+"""As many as there may be webhooks: one that fails has one attempt under way."""
 AGENT: Final = "touchline-webhooks/1"
 
 

@@ -84,10 +84,13 @@ class Webhooks:
         return moved
 
     def settled(self) -> bool:
-        """Whether all that the log holds is delivered, but for what failing receivers want."""
+        """Whether all that the log holds is delivered, but for what receivers that fail or refuse
+        have to wait for. Raises LogError."""
+        self._discover()
+        ends = self._ends()
         return not self.error and all(
-            one.stopped or one.backoff.failures or not any(
-                lane.behind() for lane in one.lanes.values()
+            one.stopped or one.backoff.failures or all(
+                lane.settled(ends[venue]) for venue, lane in one.lanes.items()
             )
             for one in self.receivers.values()
         )
@@ -107,16 +110,21 @@ class Webhooks:
         if now_ns - self._discovered_ns >= DISCOVER_NS:
             self._discover()
             self._discovered_ns = now_ns
-        moved = False
+        moved, ends = False, self._ends()
         for receiver in self.receivers.values():
-            for lane in receiver.lanes.values():
-                moved = (not receiver.stopped and lane.advance(now_ns)) or moved
+            for lane in receiver.lanes.values() if not receiver.stopped else ():
+                moved = lane.advance(now_ns, ends[lane.venue_id]) or moved
                 if lane.missed is not None:
                     self._note(receiver, "webhook_missed", "trimmed before it was delivered", {
                         "venue": lane.venue_id, "from": lane.missed[0], "to": lane.missed[1],
                     })
                     lane.missed = None
         return moved
+
+    def _ends(self) -> dict[str, int]:
+        """venue -> where its events end: one look for all receivers, most of which want nothing."""
+        venues = dict.fromkeys(v for one in self.receivers.values() for v in one.lanes)
+        return {venue: self._ports.log.describe(events_topic(venue)).end for venue in venues}
 
     def _discover(self) -> None:
         for topic in self._ports.log.topics():

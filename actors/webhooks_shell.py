@@ -6,10 +6,12 @@
 import logging
 import os
 import threading
+import time
 from pathlib import Path
 from typing import Any, Final
 
 from actors.lives import next_incarnation
+from actors.webhook_metrics import WebhookMetrics
 from actors.webhook_ports import Subscription, WebhookPorts
 from actors.webhook_sender import HttpSender
 from actors.webhooks import Webhooks
@@ -18,6 +20,7 @@ from cluster.clock import SteadyClock
 from cluster.eventlog.open import open_log
 from cluster.heap import settle_heap
 from cluster.lean_arrow import spare_pandas
+from cluster.metrics import Metrics
 from cluster.names import WEBHOOKS
 from cluster.private_files import secret_file
 from cluster.settings import Settings
@@ -28,6 +31,7 @@ from models.policies.access import DataClass
 from models.policies.sight import granted
 
 POLL_S: Final = 0.02
+SHOW_S: Final = 2.0
 SECRET_BYTES: Final = 32
 _log = logging.getLogger("touchline.webhooks")
 
@@ -72,6 +76,7 @@ class WebhooksShell:
         self._sender = HttpSender()
         ports = WebhookPorts(self._log, self._sender, SteadyClock())
         self.webhooks = Webhooks(next_incarnation(self._log, WEBHOOKS), ports, subscriptions)
+        self._metrics, self._shown_s = WebhookMetrics(Metrics("webhooks")), 0.0
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="webhooks", daemon=True)
@@ -106,8 +111,15 @@ class WebhooksShell:
             try:
                 with self._lock:
                     moved = self.webhooks.step()
+                self._show()
             except Exception:
                 _log.exception("a turn of the webhooks failed; the next one goes on")
                 moved = False
             if not moved:
                 self._stop.wait(POLL_S)
+
+    def _show(self) -> None:
+        now_s = time.monotonic()
+        if now_s - self._shown_s >= SHOW_S:
+            self._shown_s = now_s
+            self._metrics.show(self.stats())

@@ -29,6 +29,14 @@ def stadium_placement(
     return OFF_FLOW_NODES
 
 
+def webhooks_placement(labels: Sequence[Mapping[str, str]]) -> dict[str, dict[str, str]]:
+    """Actor options of the webhooks: on the head if a node is labelled so, where the keys are. On
+    another they would make secrets of their own, which no receiver knows."""
+    if any(node.get(ROLE_LABEL) == "head" for node in labels):
+        return {"label_selector": {ROLE_LABEL: "head"}}
+    return OFF_FLOW_NODES
+
+
 def worker_placement(
     settings: Settings, resources: Iterable[Mapping[str, float]]
 ) -> dict[str, Any]:

@@ -57,6 +57,7 @@ def run_live(settings: Settings, options: argparse.Namespace) -> int:
         with Rolls(lambda: _roll(settings, beside=True), settings.tiers.roll_every_s) as rolls:
             _serve(session, rolls, stop, options.seconds)
             finished = session.finish()
+            session.settle_webhooks()
         failure = session.progress().failure
         rolled = _roll(settings, beside=False)
         meter.stop()

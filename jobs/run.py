@@ -49,6 +49,7 @@ def run_match(settings: Settings, options: RunOptions) -> int:
             print(f"touchline: {failure}", file=sys.stderr, flush=True)
             return 2
         play_s = time.monotonic() - play_s
+        session.settle_webhooks()
         roll_error = _roll(session)
         recomputed, recompute_error = ([], "") if roll_error else _recompute(session)
         meter.stop()

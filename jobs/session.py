@@ -200,8 +200,19 @@ class Session:
 
     def _caught_up(self) -> bool:
         ops = self._ask("twin", "ops", default={})
-        told = "webhooks" not in self._actors or self._ask("webhooks", "settled", default=False)
-        return bool(ops) and not any(ops["lag_records"].values()) and told
+        return bool(ops) and not any(ops["lag_records"].values())
+
+    def settle_webhooks(self, limit_s: float = 10.0) -> bool:
+        """Wait until receivers have been told of all that there is, but not for one that fails or
+        takes longer: the next start goes on where this one ends."""
+        end_s = time.monotonic() + limit_s
+        while "webhooks" in self._actors:
+            if self._ask("webhooks", "settled", default=False):
+                return True
+            if time.monotonic() >= end_s:
+                return False
+            time.sleep(0.05)
+        return True
 
     def _note(self, progress: Progress) -> None:
         """Leave the progress where operators and tests find it."""

@@ -1,5 +1,5 @@
-"""`touchline live` with two webhooks: a coach's board and a bookmaker hear of a match as it runs,
-each what policy lets it, though the process that tells them is killed on the way."""
+"""`touchline live` with webhooks: a coach's board and a bookmaker hear of a match as it runs,
+each what policy lets it, though a third takes nothing and the process that tells them is killed."""
 
 import json
 import os
@@ -40,15 +40,15 @@ class Match:
         self.folder, self.path = folder, folder / "live.toml"
         (port,) = free_ports(1)
         self.receivers: dict[str, Receiver] = {}
-        self._write(port, "http://127.0.0.1:1/", "http://127.0.0.1:1/")
+        self._write(port, *["http://127.0.0.1:1/"] * 3)
         settings = load_settings(self.path, environ={})
         for one in settings.webhooks:
             secret = subscription_of(settings, one).secret
             self.receivers[one.id] = stack.enter_context(Receiver(secret))
-        self._write(port, self.receivers["board"].url, self.receivers["risk"].url)
+        self._write(port, *(self.receivers[name].url for name in ("board", "risk", "deaf")))
         self.settings = load_settings(self.path, environ={})
 
-    def _write(self, port: int, board: str, risk: str) -> None:
+    def _write(self, port: int, board: str, risk: str, deaf: str) -> None:
         self.path.write_text(f"""
 data_dir = "{self.folder}/data"
 [serve]
@@ -67,6 +67,11 @@ team = "*"
 id = "risk"
 url = "{risk}"
 role = "betting"
+[[webhooks]]
+id = "deaf"
+url = "{deaf}"
+role = "league"
+types = ["sprint"]
 """)
 
     def events(self) -> list[dict[str, Any]]:
@@ -103,7 +108,7 @@ def test_two_receivers_hear_of_a_match_each_what_it_may_see(
     match: Match, capsys: pytest.CaptureFixture[str]
 ) -> None:
     board, risk = match.receivers["board"], match.receivers["risk"]
-    board.answers = [503, 500]
+    board.answers, match.receivers["deaf"].answers = [503, 500], [400] * 10_000
     command = Command(
         ["live", "--settings", str(match.path), "--seconds", "20", "--json",
          str(match.folder / "report.json")], match.folder,
@@ -129,7 +134,10 @@ def test_two_receivers_hear_of_a_match_each_what_it_may_see(
     assert not [m for e in risk.events for m in e["data"]["metrics"] if m.startswith(HEALTH)]
     assert board.forged == risk.forged == 0
     webhooks = ended.report["webhooks"]
-    assert {name: one["dead_letters"] for name, one in webhooks.items()} == {"board": 0, "risk": 0}
+    assert (webhooks["board"]["dead_letters"], webhooks["risk"]["dead_letters"]) == (0, 0)
+    # Nobody waits for one that takes nothing, and the match is not the worse for it.
+    assert match.receivers["deaf"].events == []
+    assert webhooks["deaf"]["refused"] > 0
     assert ended.report["latency_ms"]["webhook"]["p50"] > 0
     assert "webhook" in ended.output
     assert webhooks_main(["--settings", str(match.path)]) == 0

@@ -236,13 +236,13 @@ def _ask_for_ever(self: webhook_lane.Trial, outcome: Outcome, now_ns: int) -> Ve
     return Verdict.NEXT if outcome is Outcome.TAKEN else Verdict.AGAIN
 
 
-def _bury_unwritten(self: webhook_lane.Lane, now_ns: int) -> bool:
+def _bury_unwritten(self: webhook_lane.Lane, now_ns: int, end: int) -> bool:
     """The cursor goes on whether the dead letter is in the log or not."""
     if self._dead is not None:
         with contextlib.suppress(TouchlineError):
             self._ports.log.append(f"dead-letters/{self.key[0]}", [self._dead], 0)
         self._finish()
-    return _advance(self, now_ns)
+    return _advance(self, now_ns, end)
 
 
 _advance = webhook_lane.Lane.advance

@@ -31,6 +31,8 @@ from tests.sim.webhook_processes import Post, PostOffice, Receiver, WebhookProce
 
 QUIET_ROUNDS: Final = 150
 QUIET_STEP_NS: Final = 100_000_000
+POSTS_A_ROUND: Final = 4
+"""A tenth of a second is time for so many posts to one receiver, one after the other."""
 _MAKERS: Final[dict[str, Callable[..., Process]]] = {
     "coordinator": CoordinatorProcess, "worker": WorkerProcess, "stadium": StadiumProcess,
     "twin-store": TwinProcess, "supervisor": SupervisorProcess, "webhooks": WebhookProcess,
@@ -129,8 +131,11 @@ class World:
             self._step("operator", self.next_match)
         for message in self.network.due():
             self._step("network", self._delivery(message))
-        for post in self.posts.due():
-            self._step("network", self._post(post))
+        for _ in range(POSTS_A_ROUND):
+            for post in self.posts.due():
+                self._step("network", self._post(post))
+            for hooks in self.webhooks():
+                self._step(hooks.who, hooks.turn)
 
     def _step(self, who: str, do: Callable[[], str]) -> None:
         self._begin_step()

@@ -2,7 +2,12 @@
 
 import pytest
 
-from cluster.placement import OFF_FLOW_NODES, stadium_placement, worker_placement
+from cluster.placement import (
+    OFF_FLOW_NODES,
+    stadium_placement,
+    webhooks_placement,
+    worker_placement,
+)
 from cluster.settings import load_settings
 from models.errors import ConfigError
 
@@ -42,3 +47,9 @@ def test_a_stadium_goes_to_its_own_node_then_to_an_edge_node_and_never_to_a_flow
     assert stadium_placement("wembley", [flow, edge, own]) == selected
     assert stadium_placement("wembley", [flow, edge]) == {"label_selector": edge}
     assert stadium_placement("wembley", [flow, {}]) == OFF_FLOW_NODES
+
+
+def test_webhooks_run_where_the_keys_are() -> None:
+    head, flow = {"touchline.io/role": "head"}, {"touchline.io/role": "flow"}
+    assert webhooks_placement([flow, head]) == {"label_selector": head}
+    assert webhooks_placement([flow, {}]) == webhooks_placement([]) == OFF_FLOW_NODES

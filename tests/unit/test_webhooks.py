@@ -97,6 +97,17 @@ def test_a_refused_event_is_dead_after_its_tries_and_what_follows_comes_through(
     assert hooks.notes() == ["webhook_dead_letter"]
 
 
+def test_one_that_refuses_is_not_waited_for():
+    hooks = hooks_of("a", "b")
+    ids = hooks.put("sprint", 2)
+    hooks.receivers.refuses = {ids[0]}
+    hooks.webhooks.step()
+    assert not hooks.webhooks.settled()
+    hooks.run(0.5)
+    assert hooks.dead("a") == []
+    assert hooks.webhooks.settled()
+
+
 def test_an_event_at_which_a_receiver_fails_for_too_long_is_dead():
     hooks = hooks_of("a")
     ids = hooks.put("sprint", 2)
