@@ -4,6 +4,7 @@ Events and final metrics are read from the log itself, whole, and not from any a
 the report and its digest cover is what is durable.
 """
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,6 +22,7 @@ from models.readmodel_input import STATES_TYPE
 from models.recompute.events import is_recomputed
 from models.report import RunFacts
 
+_log = logging.getLogger("touchline.report")
 PERCENTILES = (("p50", 50.0), ("p95", 95.0), ("p99", 99.0))
 HOT_TOPICS = ("raw", "telemetry", "events", "insights", "device-health", "quarantine")
 
@@ -42,13 +44,21 @@ def collect_facts(session: Session, usage: Mapping[str, float]) -> RunFacts:
 
 
 def read_events(log: EventLog, venue_id: str) -> list[Event]:
-    """Every event of the venue as told live, each once; corrections are reported apart."""
+    """Every event of the venue as told live, each once; corrections are reported apart. What is no
+    event is left out, and said so: the report of all that is must still come."""
     found: dict[str, Event] = {}
+    unreadable = 0
     for stored in records_now(log, events_topic(venue_id)):
         if is_recomputed(stored.record.stream):
             continue
-        event = from_cloudevent(stored.record.payload)
+        try:
+            event = from_cloudevent(stored.record.payload)
+        except (ValueError, KeyError, TypeError):
+            unreadable += 1
+            continue
         found.setdefault(event.event_id, event)
+    if unreadable:
+        _log.warning("%s: %d records are no events", events_topic(venue_id), unreadable)
     return list(found.values())
 
 
