@@ -59,7 +59,7 @@ class Plan:
         level = rng.choice(sorted(LEVELS))
         share = rng.choice((0.15, 0.4, 0.7))
         kinds = tuple(kind for kind in KINDS if rng.random() < share)
-        return Plan(seed, level, kinds, rng.choice((150, 280, 400)))
+        return Plan(seed, level, kinds, rng.choice((180, 340, 480)))
 
 
 class Dice:

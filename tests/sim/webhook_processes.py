@@ -58,7 +58,7 @@ class Receiver:
 
     def refuses(self, event_id: str) -> bool:
         """Some events are beyond this receiver, however often it is asked."""
-        return self.to.hook_id == "board" and event_id[-1] in "07"
+        return self.to.hook_id == "board" and event_id[-1] in "059d"
 
     def wants(self, stored: StoredRecord) -> bool:
         """Whether the event is one that it is to get."""

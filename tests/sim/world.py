@@ -38,7 +38,7 @@ _MAKERS: Final[dict[str, Callable[..., Process]]] = {
     "twin-store": TwinProcess, "supervisor": SupervisorProcess, "webhooks": WebhookProcess,
 }
 _WEIGHTS: Final = {
-    "coordinator": 3, "worker": 3, "stadium": 3, "twin-store": 1, "supervisor": 1, "webhooks": 2,
+    "coordinator": 3, "worker": 3, "stadium": 3, "twin-store": 1, "supervisor": 2, "webhooks": 3,
 }
 
 
