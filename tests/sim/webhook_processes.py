@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 S: Final = 1_000_000_000
 TIMEOUT_NS: Final = 5 * S
 CONFIG: Final = DeliveryConfig(
-    first_s=0.2, most_s=2.0, refusals=3, give_up_s=1e6, warn_after=2, abreast=2
+    first_s=0.1, most_s=2.0, refusals=3, give_up_s=1e6, warn_after=2, abreast=2
 )
 ROLES: Final = {"board": Role.MEDICAL, "risk": Role.BETTING}
 HIDDEN: Final = {"board": frozenset[str](), "risk": frozenset({"man_down"})}
