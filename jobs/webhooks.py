@@ -66,10 +66,12 @@ def subscription_named(settings: Settings, hook_id: str) -> Subscription:
 
 
 def told(log: EventLog, settings: Settings) -> list[str]:
-    """A line per webhook and venue."""
+    """A line per webhook and venue. Secrets that are not there yet are made: the receiver needs its
+    own before the first event comes."""
     lines = []
     topics = [topic for topic in log.topics() if topic.startswith(_EVENTS)]
     for hook in settings.webhooks:
+        subscription_of(settings, hook)
         dead = log.describe(dead_letters_topic(hook.id))
         lines.append(
             f"{hook.id}: {hook.role}, {dead.end - dead.begin} dead letters,"

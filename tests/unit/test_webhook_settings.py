@@ -117,6 +117,14 @@ def test_the_shell_delivers_and_audits_what_it_withholds(tmp_path):
     assert "betting:webhook/board" in audited
 
 
+def test_the_command_makes_the_secret_that_it_names(tmp_path, capsys):
+    settings = settings_with(tmp_path, HOOK)
+    assert main(["--settings", written(settings, tmp_path)]) == 0
+    path = secret_path(settings, settings.webhooks[0])
+    assert str(path) in capsys.readouterr().out
+    assert path.read_text().startswith("whsec_")
+
+
 def test_the_command_tells_pings_and_sends_dead_letters_again(tmp_path, capsys):
     settings = settings_with(tmp_path, HOOK | {"team": "home"})
     secret = subscription_of(settings, settings.webhooks[0]).secret
