@@ -6,6 +6,7 @@ is not told who wears a device.
 """
 
 from collections.abc import Iterable, Mapping
+from math import isfinite
 from typing import Any, Final
 
 from models.policies.access import DataClass, column_class
@@ -36,6 +37,9 @@ _EVENT_CLASS: Final[Mapping[str, str]] = {
 _CLAIMED: Final[Mapping[str, str]] = {
     "tracking": _C.TRACKING, "physical": _C.PERFORMANCE, "on_the_ball": _C.ON_THE_BALL,
 }
+_PLACES: Final[tuple[str, ...]] = ("x_m", "y_m", "x_end_m", "y_end_m")
+_LIMIT: Final = "limit_"
+"""Metrics that say by which threshold an event was judged: nothing of the athlete."""
 _HEALTH: Final = frozenset({_C.HEALTH_BIOMETRIC, _C.HEALTH_INDEX})
 _OF_ATHLETES: Final = frozenset({_C.TRACKING, _C.PERFORMANCE, _C.HEALTH_BIOMETRIC})
 _WORDS: Final[Mapping[str, str]] = {
@@ -64,10 +68,11 @@ def event_view(event: dict[str, Any], sight: Sight) -> dict[str, Any] | None:
     needed = class_of_event(event)
     of_devices = needed in (_C.DEVICE_HEALTH, ALWAYS)
     classes = sight.of("", "") if of_devices else sight.of(team, subject)
-    if _C.TRACKING_COARSE in classes:
-        classes = classes | {_C.TRACKING}
-    if needed != ALWAYS and needed not in classes:
+    coarse = needed == _C.TRACKING and needed not in classes and _C.TRACKING_COARSE in classes
+    if needed != ALWAYS and needed not in classes and not coarse:
         return None
+    if coarse:
+        event = _coarse(event)
     if _HEALTH - classes:
         metrics = event.get("metrics", {})
         kept = {name: value for name, value in metrics.items() if _may_see(name, classes)}
@@ -75,6 +80,20 @@ def event_view(event: dict[str, Any], sight: Sight) -> dict[str, Any] | None:
     if of_devices and subject and not classes & _OF_ATHLETES:
         event = {**event, "subject_id": ""}
     return event
+
+
+def _coarse(event: dict[str, Any]) -> dict[str, Any]:
+    """An event of tracking to the metre, and its metrics to the whole unit, as in state rows."""
+    placed = {key: _whole(event[key]) for key in _PLACES if key in event}
+    metrics = {
+        name: value if name.startswith(_LIMIT) else _whole(value)
+        for name, value in event.get("metrics", {}).items()
+    }
+    return {**event, **placed, "metrics": metrics}
+
+
+def _whole(value: Any) -> Any:
+    return round(value) if isinstance(value, float) and isfinite(value) else value
 
 
 def _may_see(metric: str, classes: frozenset[str]) -> bool:

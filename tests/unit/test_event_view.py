@@ -51,6 +51,18 @@ def test_a_team_s_events_of_health_are_its_own():
     assert event_view(event("sprint"), caller("coach", team="away")) is not None
 
 
+def test_tracking_is_coarse_for_betting_and_what_is_on_the_ball_is_not():
+    where = {"x_m": 12.34, "y_m": -7.51, "x_end_m": None, "y_end_m": 3.2}
+    metrics = {"peak_mps": 8.61, "distance_m": 17.9, "limit_speed_mps": 7.0, "hr_bpm": 180.0}
+    sprint, shot = (event(kind, **where, metrics=metrics) for kind in ("sprint", "shot"))
+    seen = event_view(sprint, caller("betting"))
+    assert [seen[key] for key in where] == [12, -8, None, 3]
+    assert seen["metrics"] == {"peak_mps": 9, "distance_m": 18, "limit_speed_mps": 7.0}
+    assert event_view(shot, caller("betting"))["x_m"] == 12.34
+    assert event_view(sprint, caller("broadcaster"))["metrics"]["peak_mps"] == 8.61
+    assert sprint["x_m"] == 12.34
+
+
 def test_a_coach_sees_the_index_and_not_the_heart():
     """The index is derived from health and open to a coach; what it is derived from is not."""
     more = {"hr_peak": 190.0, "fatigue_gap": 0.2, "heart_beats_n": 3.0}
