@@ -39,10 +39,9 @@ _CPUS: Final = {
 def launch_stadium(settings: Settings, venue_id: str) -> Any:
     """The named actor of a venue of `settings`; it begins at once. Returns its handle."""
     venue = next(venue for venue in settings.venues if venue.id == venue_id)
-    labels = [node.get("Labels", {}) for node in alive_nodes()]
     actor = _actor(
         Stadium, stadium_actor(venue_id), _CPUS["stadium"], 16,
-        **stadium_placement(venue_id, labels),
+        **stadium_placement(venue_id, _labels()),
     )
     return actor.remote(settings.to_dict(), venue.model_dump(mode="json"), autostart=True)
 
@@ -61,8 +60,7 @@ def launch_twin_store(settings: Settings) -> Any:
 
 def launch_webhooks(settings: Settings) -> Any:
     """The webhooks of `settings`."""
-    labels = [node.get("Labels", {}) for node in alive_nodes()]
-    where = webhooks_placement(labels)
+    where = webhooks_placement(_labels())
     actor = _actor(WebhooksShell, WEBHOOKS, _CPUS["webhooks"], 4, **where)
     return actor.remote(settings.to_dict())
 
@@ -89,6 +87,11 @@ class Relauncher:
             launch_webhooks(settings)
         elif name.startswith("stadium/"):
             launch_stadium(settings, name.removeprefix("stadium/"))
+
+
+def _labels() -> list[dict[str, str]]:
+    """Those of each node that is alive."""
+    return [node.get("Labels", {}) for node in alive_nodes()]
 
 
 def _actor(shell: type, name: str, cpus: float, concurrency: int, **options: Any) -> Any:

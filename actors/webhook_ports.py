@@ -1,20 +1,17 @@
 """What goes between the webhooks and the world: subscriptions, messages, attempts, answers."""
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 from cluster.eventlog.port import EventLog, StoredRecord
-from models.events.envelope import event_from
+from models.events.envelope import as_bytes, event_from
 from models.events.webhook import signed
 from models.plain_fields import read_json
 from models.policies.access import Principal
 from models.policies.delivery import Outcome
 from models.policies.event_view import event_view
 from models.policies.sight import Sight
-
-_AS_JSON: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False).encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,5 +103,4 @@ def message_of(stored: StoredRecord, to: Subscription, sight: Sight) -> Message 
     if seen is None:
         return None
     envelope |= {"data": seen, "subject": seen["subject_id"]}
-    body = _AS_JSON(envelope).encode()
-    return Message(stored.offset, event.event_id, body, stored.t_append_ns)
+    return Message(stored.offset, seen["event_id"], as_bytes(envelope), stored.t_append_ns)

@@ -7,7 +7,7 @@ the same policy as in the other interfaces. Trouble and its end are actions with
 is switched off silently.
 """
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -37,6 +37,8 @@ class _Receiver:
     warned: bool = False
     stopped: bool = False
     trouble: str = ""
+    turn: int = 0
+    """Whose turn it is among the lanes."""
 
     def room(self, config: DeliveryConfig, now_ns: int) -> int:
         """How many more messages may be on their way to it."""
@@ -61,7 +63,6 @@ class Webhooks:
         }
         self.latency = LatencyHistogram()
         self._discovered_ns = self._pause_ns = 0
-        self._turns: Counter[str] = Counter()
         self.error = ""
 
     def step(self) -> bool:
@@ -145,14 +146,12 @@ class Webhooks:
             if (gone := lane.overdue(now_ns)) is not None:
                 self._hear(gone, now_ns)
         room = receiver.room(self.config, now_ns)
-        lanes = list(receiver.lanes.values())
-        turn = self._turns[receiver.to.hook_id] if lanes else 0
-        sent = 0
-        for n in range(len(lanes)):
-            lane = lanes[(turn + n) % len(lanes)]
+        lanes, first, sent = list(receiver.lanes.values()), receiver.turn, 0
+        for n in range(first, first + len(lanes)):
+            lane = lanes[n % len(lanes)]
             if sent < room and lane.ready(now_ns):
                 self._ports.sender.send(lane.ship(now_ns))
-                self._turns[receiver.to.hook_id] = (turn + n + 1) % len(lanes)
+                receiver.turn = (n + 1) % len(lanes)
                 sent += 1
         receiver.counters["tries"] += sent
         return sent > 0
@@ -206,11 +205,10 @@ class Webhooks:
 
 def _described(one: _Receiver) -> dict[str, Any]:
     state = "stopped" if one.stopped else "failing" if one.backoff.failures else "ok"
-    counts: dict[str, int] = defaultdict(int, one.counters)
     return {
         "state": state, "trouble": one.trouble, "role": str(one.to.caller.role),
         "venues": sorted(one.lanes),
-        **{name: counts[name] for name in (
+        **{name: one.counters[name] for name in (
             "tries", "taken", "refused", "away", "dead_letters", "passed_over", "unreadable",
             "missed",
         )},

@@ -27,8 +27,7 @@ from cluster.settings import Settings
 from cluster.webhook_settings import WebhookSettings
 from models.errors import AccessError
 from models.events.webhook import secret_from, secret_text
-from models.policies.access import DataClass
-from models.policies.sight import granted
+from models.policies.sight import withheld
 
 POLL_S: Final = 0.02
 SHOW_S: Final = 2.0
@@ -55,10 +54,10 @@ def subscription_of(tree: Settings, hook: WebhookSettings) -> Subscription:
 
 def tell_withheld(audit: AuditLog, one: Subscription) -> None:
     """Audit which classes of data are cut out of all that a receiver gets. Raises LogError."""
-    withheld = sorted({str(name) for name in DataClass} - granted(one.caller))
-    if withheld:
+    classes = withheld(one.caller)
+    if classes:
         who = f"{one.caller.role}:{one.caller.subject}"
-        audit.append(Entry(who, "live", "events", "deny", ", ".join(withheld)))
+        audit.append(Entry(who, "live", "events", "deny", ", ".join(classes)))
 
 
 class WebhooksShell:

@@ -24,16 +24,19 @@ def stadium_placement(
     """Actor options that place a venue's stadium, given the labels of the nodes that are alive."""
     if any(node.get(STADIUM_LABEL) == venue_id for node in labels):
         return {"label_selector": {STADIUM_LABEL: venue_id}}
-    if any(node.get(ROLE_LABEL) == "edge" for node in labels):
-        return {"label_selector": {ROLE_LABEL: "edge"}}
-    return OFF_FLOW_NODES
+    return _on_nodes_of("edge", labels)
 
 
 def webhooks_placement(labels: Sequence[Mapping[str, str]]) -> dict[str, dict[str, str]]:
     """Actor options of the webhooks: on the head if a node is labelled so, where the keys are. On
     another they would make secrets of their own, which no receiver knows."""
-    if any(node.get(ROLE_LABEL) == "head" for node in labels):
-        return {"label_selector": {ROLE_LABEL: "head"}}
+    return _on_nodes_of("head", labels)
+
+
+def _on_nodes_of(role: str, labels: Sequence[Mapping[str, str]]) -> dict[str, dict[str, str]]:
+    """On nodes with that role if there are any, else on whatever is no flow node."""
+    if any(node.get(ROLE_LABEL) == role for node in labels):
+        return {"label_selector": {ROLE_LABEL: role}}
     return OFF_FLOW_NODES
 
 

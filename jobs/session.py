@@ -246,7 +246,8 @@ class Session:
         sources = [one.get("latency", {}) for one in self._stats.values()]
         sources += [
             self._ask("coordinator", "latency", default={}),
-            self._ask("twin", "latency", default={}), self._told().get("latency", {}),
+            self._ask("twin", "latency", default={}),
+            self._ask("webhooks", "stats", default={}).get("latency", {}),
         ]
         for source in sources:
             for stage, values in source.items():
@@ -256,13 +257,7 @@ class Session:
 
     def webhooks(self) -> dict[str, Any]:
         """How it stands with each webhook; empty where there is none."""
-        found: dict[str, Any] = self._told().get("webhooks", {})
-        return found
-
-    def _told(self) -> dict[str, Any]:
-        found: dict[str, Any] = (
-            self._ask("webhooks", "stats", default={}) if "webhooks" in self._actors else {}
-        )
+        found: dict[str, Any] = self._ask("webhooks", "stats", default={}).get("webhooks", {})
         return found
 
     def fatigue(self) -> dict[str, dict[str, float]]:

@@ -71,7 +71,7 @@ def told(log: EventLog, settings: Settings) -> list[str]:
     lines = []
     topics = [topic for topic in log.topics() if topic.startswith(_EVENTS)]
     for hook in settings.webhooks:
-        subscription_of(settings, hook)
+        to = subscription_of(settings, hook)
         dead = log.describe(dead_letters_topic(hook.id))
         lines.append(
             f"{hook.id}: {hook.role}, {dead.end - dead.begin} dead letters,"
@@ -79,7 +79,7 @@ def told(log: EventLog, settings: Settings) -> list[str]:
         )
         for topic in topics:
             venue_id = topic.removeprefix(_EVENTS)
-            if not hook.venues or venue_id in hook.venues:
+            if to.covers(venue_id):
                 cursor, end = log.cursor(topic, webhook_group(hook.id)), log.describe(topic).end
                 lines.append(f"  {venue_id}: event {cursor} of {end}, {end - cursor} behind")
     return lines

@@ -13,8 +13,8 @@ from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from models.errors import AccessError
-from models.policies.access import DataClass, Principal, may
-from models.policies.sight import PolicySight, Sight, granted
+from models.policies.access import Principal, may
+from models.policies.sight import PolicySight, Sight, granted, withheld
 from serve.ports import DeniedError, Ports
 
 READ, LIVE, INGEST = "read", "live", "ingest"
@@ -53,13 +53,13 @@ class Gate:
     def _tell_withheld(self, caller: Principal, venue_id: str) -> None:
         """Audit once per token and venue which classes are cut out of all its answers."""
         key = (caller.token_id, venue_id)
-        withheld = sorted({str(one) for one in DataClass} - granted(caller))
-        if key in self._told or not withheld:
+        classes = withheld(caller)
+        if key in self._told or not classes:
             return
         self._told[key] = None
         if len(self._told) > MAX_TOLD:
             self._told.popitem(last=False)
-        self._audit(caller, READ, f"columns of {venue_id or 'all venues'}", ", ".join(withheld))
+        self._audit(caller, READ, f"columns of {venue_id or 'all venues'}", ", ".join(classes))
 
 
 def ports_of(request: Request) -> Ports:

@@ -82,6 +82,11 @@ def to_cloudevent(event: Event, source_ns: int = 0) -> bytes:
         "sourcens": str(source_ns),
         "data": data,
     }
+    return as_bytes(body)
+
+
+def as_bytes(body: Mapping[str, Any]) -> bytes:
+    """A CloudEvents body in the form of `to_cloudevent`: UTF-8, keys sorted, no spaces."""
     return _AS_JSON(body).encode()
 
 

@@ -43,3 +43,8 @@ def granted(caller: Principal) -> frozenset[str]:
     """Classes that the caller's role has at all, of whomever."""
     purpose = own_purpose(caller.role)
     return frozenset(str(one) for one in DataClass if decide(caller, one, purpose).allow)
+
+
+def withheld(caller: Principal) -> list[str]:
+    """Classes that are cut out of all that the caller gets, by name."""
+    return sorted({str(one) for one in DataClass} - granted(caller))

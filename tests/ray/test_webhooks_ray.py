@@ -10,10 +10,10 @@ import ray
 
 from actors.launch import launch_webhooks
 from actors.webhooks_shell import subscription_of
-from cluster.eventlog.port import Record
 from cluster.eventlog.sqlite import SqliteLog
 from cluster.settings import Settings, load_settings
-from models.events.envelope import EVENT_TYPE, Event, to_cloudevent
+from tests.e2e.live_world import until
+from tests.unit.fakes_webhook import event_record
 from tests.webhook_receiver import Receiver
 
 LIMIT_S = 60.0
@@ -26,9 +26,9 @@ def hook(name: str, url: str, role: str) -> dict[str, str]:
 
 def put(log: SqliteLog, seq: int) -> str:
     kind = "fatigue_red" if seq % 3 == 2 else "sprint"
-    event = Event(kind, "v1", "m1", "flow/x", seq, seq, seq, "ath_1", "home")
-    log.append("events/v1", [Record("flow/x", seq, seq, to_cloudevent(event), EVENT_TYPE)], 0)
-    return event.event_id
+    event_id, record = event_record(kind, seq)
+    log.append("events/v1", [record], 0)
+    return event_id
 
 
 def answers(actor: object, what: str) -> object:
@@ -40,13 +40,6 @@ def answers(actor: object, what: str) -> object:
         except ray.exceptions.RayError:
             assert time.monotonic() < end_s
             time.sleep(0.05)
-
-
-def until(found: object, what: str) -> None:
-    end_s = time.monotonic() + LIMIT_S
-    while not found():
-        assert time.monotonic() < end_s, what
-        time.sleep(0.02)
 
 
 def settings_at(folder: Path, *hooks: dict[str, str]) -> Settings:
@@ -71,10 +64,10 @@ def test_killed_twice_each_receiver_has_each_event_that_it_may_see_in_order(
         for seq in range(EVENTS):
             ids.append(put(log, seq))
             if seq in (EVENTS // 3, 2 * EVENTS // 3):
-                until(lambda seq=seq: len(board.events) > seq // 2, "half of the events")
+                until(lambda seq=seq: len(board.events) > seq // 2, "half of the events", LIMIT_S)
                 os.kill(answers(actor, "stats")["pid"], signal.SIGKILL)
-        until(lambda: len(board.events) == EVENTS, "all events")
-        until(lambda: answers(actor, "settled"), "that it says so")
+        until(lambda: len(board.events) == EVENTS, "all events", LIMIT_S)
+        until(lambda: answers(actor, "settled"), "that it says so", LIMIT_S)
         stats = answers(actor, "stats")
         ray.kill(actor)
     assert board.ids() == ids

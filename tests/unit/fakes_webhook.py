@@ -19,6 +19,12 @@ CONFIG = DeliveryConfig(
 )
 
 
+def event_record(kind: str, seq: int, venue: str = "v1", **more: Any) -> tuple[str, Record]:
+    """Event `seq` of one flow as the log has it, and its id."""
+    event = Event(kind, venue, "m1", "flow/x", seq, T0_NS, T0_NS, "ath_1", "home", **more)
+    return event.event_id, Record("flow/x", seq, T0_NS, to_cloudevent(event), EVENT_TYPE)
+
+
 def subscription(name: str, role: str = "medical", **more: Any) -> Subscription:
     caller = Principal(f"webhook/{name}", Role(role), "service", "*", more.pop("venues", ()))
     return Subscription(name, f"http://127.0.0.1:1/{name}", caller, SECRET, **more)
@@ -97,10 +103,9 @@ class Hooks:
         found = []
         for _ in range(n):
             seq = self.log.last_seq(f"events/{venue}", "flow/x") + 1
-            event = Event(kind, venue, "m1", "flow/x", seq, T0_NS, T0_NS, "ath_1", "home", **more)
-            record = Record("flow/x", seq, T0_NS, to_cloudevent(event), EVENT_TYPE)
+            event_id, record = event_record(kind, seq, venue, **more)
             self.log.append(f"events/{venue}", [record], 0)
-            found.append(event.event_id)
+            found.append(event_id)
         return found
 
     def cursor(self, name: str, venue: str = "v1") -> int:

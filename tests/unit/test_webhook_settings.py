@@ -11,8 +11,8 @@ from cluster.eventlog.port import Record
 from cluster.settings import Settings, load_settings
 from jobs.webhooks import main
 from models.errors import AccessError, ConfigError
-from models.events.envelope import EVENT_TYPE, Event, to_cloudevent
 from models.policies.access import Action, Role, may
+from tests.unit.fakes_webhook import event_record
 from tests.webhook_receiver import Receiver
 
 HOOK = {"id": "board", "url": "https://board.example/hook", "role": "coach"}
@@ -81,9 +81,9 @@ def test_a_secret_is_made_once_for_its_owner_only(tmp_path):
 def log_with_events(settings: Settings, kinds: tuple[str, ...]) -> list[str]:
     log, ids = open_log(settings.log.url), []
     for seq, kind in enumerate(kinds):
-        event = Event(kind, "v1", "m1", "flow/x", seq, 1, 1, "ath_1", "home")
-        ids.append(event.event_id)
-        log.append("events/v1", [Record("flow/x", seq, 1, to_cloudevent(event), EVENT_TYPE)], 0)
+        event_id, record = event_record(kind, seq)
+        ids.append(event_id)
+        log.append("events/v1", [record], 0)
     log.close()
     return ids
 
